@@ -1,0 +1,108 @@
+"""The walk along a file's data path that writes the canonical chain.
+
+Every node is also executed once on a blank image: so shapes are known without shape inference, and whatever depends on shapes
+alone (the Shape-Gather-Concat-Reshape chains of older exporters) is a constant.
+"""
+
+
+import numpy as np
+import onnx
+
+from flipflow.export.evaluate import QUANT_DOMAINS, evaluate
+from flipflow.export.importer import operators as ops
+from flipflow.export.importer.builder import ChainBuilder
+from flipflow.export.importer.layers import LayerWriter
+from flipflow.export.importer.read import Source
+from flipflow.export.importer.weights import QuantWeight
+from flipflow.export.problems import Problems
+
+
+class _Abandoned(Exception):
+    """The walk cannot go on; the reason is in the problems."""
+
+
+def canonicalize(source: Source) -> tuple[onnx.ModelProto | None, Problems]:
+    """The canonical model of `source`, and all problems found; the model is None where the walk could not finish."""
+    walk = _Walk(source)
+    try:
+        for node in source.nodes:
+            walk.visit(node)
+        walk.writer.finish()
+    except _Abandoned:
+        return None, walk.problems
+    model = None if walk.problems.found else walk.builder.model()
+    return model, walk.problems
+
+
+
+
+class _Walk:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.problems = Problems()
+        self.constants: dict[str, np.ndarray] = dict(source.initializers)
+        self.weights: dict[str, QuantWeight] = {}
+        self.values: dict[str, np.ndarray] = {source.input_name: np.zeros(source.input_shape, np.float32)}
+        self.tip = source.input_name
+        self.builder = ChainBuilder(source.input_name, source.input_shape)
+        self.writer = LayerWriter(self.builder, self.problems, self.constants, self.weights, source.opset)
+
+    def visit(self, node: onnx.NodeProto) -> None:
+        if node.domain not in ("", "ai.onnx", *QUANT_DOMAINS):
+            self._abandon(node, "E204", f"its operator is of the unknown domain {node.domain!r}.")
+        on_data = [name for name in node.input if name in self.values]
+        if not on_data:
+            self._fold(node)
+        elif node.op_type == "Shape":
+            self.constants[node.output[0]] = self._run(node)
+        else:
+            self._step(node, on_data)
+
+    def _fold(self, node: onnx.NodeProto) -> None:
+        """A node on constants alone: its value, and the quantization it states or passes on."""
+        result = self._run(node)
+        self.constants[node.output[0]] = result
+        if node.op_type in ops.QUANTIZERS:
+            weight = self.writer.weight_quantizer(node)
+            if weight is not None:
+                self.weights[node.output[0]] = weight
+        elif node.input and node.input[0] in self.weights and node.op_type in ops.MOVES | {"Identity"}:
+            before = self.weights[node.input[0]]
+            context = dict(self.constants) | {node.input[0]: before.integers}
+            moved = evaluate(node, context, self.source.opset)[0]
+            self.weights[node.output[0]] = before.reshaped(moved)
+
+    def _step(self, node: onnx.NodeProto, on_data: list[str]) -> None:
+        if len(on_data) > 1 or on_data[0] != self.tip:
+            self._abandon(
+                node,
+                "E203",
+                "two paths of data meet or part here; residual networks are not supported yet.",
+                "Use a network whose layers form a single chain.",
+            )
+        before = self.values[self.tip]
+        after = self._run(node)
+        self.values[node.output[0]] = after
+        if not self.writer.write(node, before, after):
+            raise _Abandoned
+        self.tip = node.output[0]
+
+    def _run(self, node: onnx.NodeProto) -> np.ndarray:
+        context = {name: self._value(name) for name in node.input if name}
+        try:
+            return evaluate(node, context, self.source.opset)[0]
+        except Exception as error:  # onnxruntime raises many kinds; all mean that the node is malformed
+            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            self._abandon(node, "E204", f"it cannot be executed ({reason}).", "Check the exporter that wrote it.")
+            raise AssertionError from error
+
+    def _value(self, name: str) -> np.ndarray:
+        value = self.values.get(name, self.constants.get(name))
+        if value is None:
+            self.problems.add("E201", name, "a node reads this tensor, but nothing makes it.", "Export the file again.")
+            raise _Abandoned
+        return value
+
+    def _abandon(self, node: onnx.NodeProto, code: str, what: str, fix: str = "See docs/layers.md for what is supported.") -> None:
+        self.problems.add(code, f"{node.op_type} node {node.name or node.output[0]!r}", what, fix)
+        raise _Abandoned
