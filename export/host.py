@@ -78,6 +78,15 @@ class CanonicalModel:
         parts = [self._run(images[i : i + BATCH], 0, len(self.chain.nodes)) for i in range(0, len(images), BATCH)]
         return np.concatenate(parts)
 
+    def epilogue(self, sums: np.ndarray) -> np.ndarray:
+        """What the file makes of the last layer's real sums, float32 [N, classes]."""
+        value = sums.reshape(*sums.shape, *(1,) * (len(self.chain.shapes[self._last_tensor]) - 2))
+        return self._run(value, self.last_layer + 1, len(self.chain.nodes)).reshape(len(sums), -1)
+
+    @property
+    def _last_tensor(self) -> str:
+        return self.chain.nodes[self.last_layer].output[0]
+
     def activations(self, images: np.ndarray) -> list[tuple[onnx.NodeProto, np.ndarray]]:
         """Every node of the data path behind the preamble with its float32 output (NCHW), for a small batch."""
         value = self._run(images, 0, self.chain.first_quantizer)

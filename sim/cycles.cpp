@@ -1,3 +1,286 @@
+// Cycle model of a folded accelerator: the registers that decide WHEN a word moves, and none of its data.
+//
+// A pipeline is a chain of kernels. In one cycle every kernel sees the valid of its producer (registered, so known at
+// the start of the cycle) and the ready of its consumer (combinational, so known once the consumer was asked). Walking
+// from the sink to the source therefore settles and clocks the whole chain in one pass: a kernel is stepped only after
+// its consumer gave its ready, and its producer still holds this cycle's valid.
+//
+// The Python side (sim/cycle_model.py) validates all parameters; nothing is checked again here.
+
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "harness/stall.h"
+
 namespace nb = nanobind;
-NB_MODULE(_cycles, m) { m.def("x", []() { return 1; }); }
+
+namespace {
+
+// What a kernel answers in a cycle. ready: it takes a word if its producer offers one. moved: its state changed other
+// than by shifting its pipeline.
+struct Flow {
+  bool ready;
+  bool moved;
+};
+
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  // One clock cycle. in_valid and out_ready are those of this cycle; afterwards out_valid is that of the next one.
+  virtual Flow step(bool in_valid, bool out_ready) = 0;
+  bool out_valid = false;
+};
+
+// Valid bits of `latency` register stages that all move, or all hold.
+class Stages {
+ public:
+  explicit Stages(int64_t latency) : top_(uint64_t{1} << (latency - 1)) {}
+  // Shifts a word or a bubble in; returns the valid of the last stage.
+  bool shift(bool word) {
+    bits_ = ((bits_ & (top_ - 1)) << 1) | (word ? 1 : 0);
+    return (bits_ & top_) != 0;
+  }
+
+ private:
+  uint64_t top_;
+  uint64_t bits_ = 0;
+};
+
+class Fifo final : public Kernel {
+ public:
+  explicit Fifo(const std::vector<int64_t>& p) : depth_(p[0]) {}
+  Flow step(bool in_valid, bool out_ready) override {
+    const bool ready = count_ < depth_;
+    const bool push = in_valid && ready;
+    const bool pop = out_valid && out_ready;
+    count_ += static_cast<int64_t>(push) - static_cast<int64_t>(pop);
+    high_water_ = std::max(high_water_, count_);
+    out_valid = count_ > 0;
+    return {ready, push || pop};
+  }
+  int64_t high_water() const { return high_water_; }
+  bool full() const { return count_ == depth_; }
+  bool empty() const { return count_ == 0; }
+
+ private:
+  const int64_t depth_;
+  int64_t count_ = 0;
+  int64_t high_water_ = 0;
+};
+
+// Width converter of any ratio: `level` elements in a buffer of `cap`.
+class Gearbox final : public Kernel {
+ public:
+  explicit Gearbox(const std::vector<int64_t>& p) : in_elems_(p[0]), out_elems_(p[1]), cap_(p[2]) {}
+  Flow step(bool in_valid, bool out_ready) override {
+    const bool ready = level_ + in_elems_ <= cap_;
+    const bool push = in_valid && ready;
+    const bool pop = out_valid && out_ready;
+    level_ += (push ? in_elems_ : 0) - (pop ? out_elems_ : 0);
+    out_valid = level_ >= out_elems_;
+    return {ready, push || pop};
+  }
+
+ private:
+  const int64_t in_elems_, out_elems_, cap_;
+  int64_t level_ = 0;
+};
+
+// `steps` steps a vector; the first `consume` take an input word; a step s emits if s >= emit_from and
+// (s - emit_from) % emit_period == 0.
+class Steps final : public Kernel {
+ public:
+  explicit Steps(const std::vector<int64_t>& p)
+      : steps_(p[0]), consume_(p[1]), emit_from_(p[2]), emit_period_(p[3]), stages_(p[4]), next_emit_(p[2]) {}
+  Flow step(bool in_valid, bool out_ready) override {
+    if (out_valid && !out_ready) return {false, false};
+    const bool needs = step_ < consume_;
+    const bool fire = !needs || in_valid;
+    const bool emit = fire && step_ == next_emit_;
+    if (emit) next_emit_ += emit_period_;
+    if (fire && ++step_ == steps_) {
+      step_ = 0;
+      next_emit_ = emit_from_;
+    }
+    out_valid = stages_.shift(emit);
+    return {needs, fire};
+  }
+
+ private:
+  const int64_t steps_, consume_, emit_from_, emit_period_;
+  Stages stages_;
+  int64_t step_ = 0;
+  int64_t next_emit_;
+};
+
+struct WindowShape {
+  int64_t words_per_pixel, ifm_height, ifm_width, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, ofm_height,
+      ofm_width, rows, latency;
+};
+
+// Sliding-window generator: a writer fills a ring of rows while a reader walks oy, ox, ky, kx, cf over it.
+class Window final : public Kernel {
+ public:
+  explicit Window(const std::vector<int64_t>& p)
+      : s_{p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11], p[12]},
+        row_words_(s_.ifm_width * s_.words_per_pixel),
+        ring_words_(s_.rows * row_words_),
+        frame_words_(s_.ifm_height * row_words_),
+        rows_used_(std::min(s_.ifm_height, (s_.ofm_height - 1) * s_.stride_h - s_.pad_top + s_.kernel_h)),
+        stages_(s_.latency),
+        needed_(offset()) {}
+
+  Flow step(bool in_valid, bool out_ready) override {
+    const bool dropping = written_ >= rows_used_ * row_words_;
+    const bool ready = dropping || occupied_ < ring_words_;
+    const bool enable = out_ready || !out_valid;
+    const bool fire = enable && needed_ < occupied_;
+    if (fire) {
+      occupied_ -= advance() * row_words_;
+      needed_ = offset();
+    }
+    if (enable) out_valid = stages_.shift(fire);
+    const bool push = in_valid && ready;
+    if (push) {
+      occupied_ += dropping ? 0 : 1;
+      if (++written_ == frame_words_) written_ = 0;
+    }
+    return {ready, push || fire};
+  }
+
+ private:
+  static constexpr int64_t kPadding = std::numeric_limits<int64_t>::min();  // never waits for the writer
+
+  // First input row the reader may still need in output row oy.
+  int64_t base(int64_t oy) const { return std::clamp<int64_t>(oy * s_.stride_h - s_.pad_top, 0, rows_used_); }
+
+  // Position of the reader's tap in the words held, counted from the base row.
+  int64_t offset() const {
+    const int64_t iy = oy_ * s_.stride_h - s_.pad_top + ky_;
+    const int64_t ix = ox_ * s_.stride_w - s_.pad_left + kx_;
+    if (iy < 0 || iy >= s_.ifm_height || ix < 0 || ix >= s_.ifm_width) return kPadding;
+    return (iy - base(oy_)) * row_words_ + ix * s_.words_per_pixel + cf_;
+  }
+
+  // Moves the reader to its next tap; returns the number of rows it releases.
+  int64_t advance() {
+    if (++cf_ < s_.words_per_pixel) return 0;
+    cf_ = 0;
+    if (++kx_ < s_.kernel_w) return 0;
+    kx_ = 0;
+    if (++ky_ < s_.kernel_h) return 0;
+    ky_ = 0;
+    if (++ox_ < s_.ofm_width) return 0;
+    ox_ = 0;
+    const int64_t from = base(oy_);
+    if (++oy_ < s_.ofm_height) return base(oy_) - from;
+    oy_ = 0;
+    return rows_used_ - from;
+  }
+
+  const WindowShape s_;
+  const int64_t row_words_, ring_words_, frame_words_, rows_used_;
+  Stages stages_;
+  int64_t cf_ = 0, kx_ = 0, ky_ = 0, ox_ = 0, oy_ = 0;
+  int64_t written_ = 0;   // words of the frame the writer has taken
+  int64_t occupied_ = 0;  // words stored from the base row on; below 0 where rows were released before they came
+  int64_t needed_;        // offset of the reader's tap
+};
+
+std::unique_ptr<Kernel> make_kernel(const std::string& model, const std::vector<int64_t>& p) {
+  if (model == "fifo") return std::make_unique<Fifo>(p);
+  if (model == "gearbox") return std::make_unique<Gearbox>(p);
+  if (model == "steps") return std::make_unique<Steps>(p);
+  if (model == "window") return std::make_unique<Window>(p);
+  throw nb::value_error("unknown kernel model");
+}
+
+class Pipeline {
+ public:
+  Pipeline(const std::vector<std::string>& models, const std::vector<std::vector<int64_t>>& parameters) {
+    for (size_t i = 0; i < models.size(); ++i) {
+      kernels_.push_back(make_kernel(models[i], parameters[i]));
+      if (auto* fifo = dynamic_cast<Fifo*>(kernels_.back().get())) fifos_.push_back(fifo);
+    }
+  }
+  Pipeline(const Pipeline&) = delete;  // nanobind would otherwise try to copy the kernels
+
+  // Runs until `frames` frames have left or nothing has moved for `patience` cycles. Returns false in the latter case.
+  bool run(int64_t frames, int64_t in_beats, int64_t out_beats, double stall, uint64_t seed, int64_t patience) {
+    const flipflow::Stall source_stall(stall, seed, flipflow::kSourceStream);
+    const flipflow::Stall sink_stall(stall, seed, flipflow::kSinkStream);
+    bool offered = false;
+    int64_t idle = 0;
+    for (cycle = 0; idle < patience; ++cycle) {
+      if ((cycle & 0xFFFFF) == 0 && PyErr_CheckSignals() != 0) throw nb::python_error();
+      offered = accepted < frames * in_beats && (offered || !source_stall(cycle));
+      bool ready = !sink_stall(cycle);
+      bool moved = false;
+      const bool delivered = kernels_.back()->out_valid && ready;
+      for (size_t i = kernels_.size(); i-- > 0;) {
+        const Flow flow = kernels_[i]->step(i == 0 ? offered : kernels_[i - 1]->out_valid, ready);
+        ready = flow.ready;
+        moved |= flow.moved;
+      }
+      if (offered && ready) {
+        if (accepted++ == 0) first_accept = cycle;
+        offered = false;
+      }
+      if (delivered && ++produced % out_beats == 0) {
+        completion.push_back(cycle);
+        if (static_cast<int64_t>(completion.size()) == frames) return true;
+      }
+      idle = moved || delivered ? 0 : idle + 1;
+    }
+    return false;
+  }
+
+  std::vector<int64_t> high_water() const {
+    std::vector<int64_t> marks;
+    for (const Fifo* fifo : fifos_) marks.push_back(fifo->high_water());
+    return marks;
+  }
+  std::vector<bool> full() const {
+    std::vector<bool> flags;
+    for (const Fifo* fifo : fifos_) flags.push_back(fifo->full());
+    return flags;
+  }
+  std::vector<bool> empty() const {
+    std::vector<bool> flags;
+    for (const Fifo* fifo : fifos_) flags.push_back(fifo->empty());
+    return flags;
+  }
+
+  int64_t cycle = 0, first_accept = -1, accepted = 0, produced = 0;
+  std::vector<int64_t> completion;
+
+ private:
+  std::vector<std::unique_ptr<Kernel>> kernels_;
+  std::vector<Fifo*> fifos_;  // in stream order
+};
+
+}  // namespace
+
+NB_MODULE(_cycles, m) {
+  m.doc() = "Cycle model of a folded accelerator; use flipflow.sim.cycle_model, which validates what it passes on.";
+  nb::class_<Pipeline>(m, "Pipeline")
+      .def(nb::init<const std::vector<std::string>&, const std::vector<std::vector<int64_t>>&>(), nb::arg("models"),
+           nb::arg("parameters"))
+      .def("run", &Pipeline::run, nb::arg("frames"), nb::arg("in_beats"), nb::arg("out_beats"), nb::arg("stall"),
+           nb::arg("seed"), nb::arg("patience"))
+      .def("high_water", &Pipeline::high_water)
+      .def("full", &Pipeline::full)
+      .def("empty", &Pipeline::empty)
+      .def_ro("cycle", &Pipeline::cycle)
+      .def_ro("first_accept", &Pipeline::first_accept)
+      .def_ro("accepted", &Pipeline::accepted)
+      .def_ro("produced", &Pipeline::produced)
+      .def_ro("completion", &Pipeline::completion);
+}

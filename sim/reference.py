@@ -8,7 +8,6 @@ are exact here because every partial sum stays below 2^53 or 2^24.
 from collections.abc import Iterator
 
 import numpy as np
-
 from flipflow.export.integer.net import Conv, IntegerNet, Linear, MaxPool, Operator, Threshold
 
 _BATCH = 32
@@ -73,7 +72,9 @@ def _binary_conv(op: Conv, value: np.ndarray) -> np.ndarray:
     windows = _windows(_pad(bits, op.pads, filler), op.weights.shape[1:3], op.stride)
     count, height, width = windows.shape[:3]
     fan_in = op.weights[0].size
-    mismatches = _mismatches(windows.reshape(count * height * width, -1), pack(op.weights > 0).reshape(len(op.weights), -1))
+    mismatches = _mismatches(
+        windows.reshape(count * height * width, -1), pack(op.weights > 0).reshape(len(op.weights), -1)
+    )
     matches = (fan_in - mismatches).reshape(count, height, width, -1)
     if op.domain == "popcount":
         return matches
@@ -102,7 +103,9 @@ def _linear(op: Linear, value: np.ndarray) -> np.ndarray:
 
 def _integer_product(rows: np.ndarray, weights: np.ndarray, op: Conv | Linear) -> np.ndarray:
     """rows [P, K] times weights [M, K] transposed, int32 [P, M], through a float type that holds every sum exactly."""
-    largest = max(abs(op.input.minimum), abs(op.input.maximum)) * int(np.abs(weights.astype(np.int64)).sum(axis=1).max())
+    largest = max(abs(op.input.minimum), abs(op.input.maximum)) * int(
+        np.abs(weights.astype(np.int64)).sum(axis=1).max()
+    )
     kind = np.float32 if largest < _FLOAT32_EXACT else np.float64
     return (rows.astype(kind) @ weights.T.astype(kind)).astype(np.int32)
 

@@ -1,6 +1,6 @@
 """The canonical QONNX chain, read node by node, as an integer net."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,13 +16,17 @@ EXACT_FLOAT32 = 2**24
 _EPILOGUE_SAMPLES = 1 << 16
 
 
-def lower(model: onnx.ModelProto, progress: Callable[[str], None] | None = None) -> IntegerNet:
-    """Lower a canonical model.
+# Called before a chain is read off, with its nodes, the file's constants, what can reach it, and the quantizer's type and scale.
+ChainObserver = Callable[[Sequence[onnx.NodeProto], dict[str, np.ndarray], Reach, ActType, float], None]
+
+
+def lower(model: onnx.ModelProto, observe: ChainObserver | None = None) -> IntegerNet:
+    """Lower a canonical model. `observe` sees every activation chain first, and may correct the constants it is given.
 
     Raises: FlipflowError E210 (an activation is not monotone), E211 (a sum could pass 2^24), E213 (what follows the last layer
     is not one rising function for all classes), E218 (a quantizer behind the last layer).
     """
-    return _Lowering(Chain(model), progress or (lambda _: None)).run()
+    return _Lowering(Chain(model), observe).run()
 
 
 @dataclass
@@ -36,9 +40,9 @@ class _Open:
 
 
 class _Lowering:
-    def __init__(self, chain: Chain, progress: Callable[[str], None]) -> None:
+    def __init__(self, chain: Chain, observe: ChainObserver | None) -> None:
         self.chain = chain
-        self.progress = progress
+        self.observe = observe
         self.operators: list[Operator] = []
         self.type: ActType | None = None
         self.scale = 1.0
@@ -89,7 +93,6 @@ class _Lowering:
     def _layer(self, node: onnx.NodeProto) -> None:
         assert self.type is not None
         weights = self.chain.weights(node)
-        self.progress(f"{node.op_type} {node.doc_string}")
         layer = self._conv(node, weights) if node.op_type == "Conv" else self._linear(node, weights)
         self.operators.append(layer)
         self.open = _Open(self._reach(node, layer, weights), _popcount_of(layer))
@@ -180,6 +183,8 @@ class _Lowering:
         assert chain is not None
         self._take_quantizer(node)
         assert self.type is not None
+        if self.observe is not None:
+            self.observe(chain.nodes, self.chain.constants, chain.reach, self.type, self.scale)
         meaning = read_off(chain.nodes, self.chain.constants, chain.reach, self.type, self.scale)
         levels = meaning.levels
         if chain.popcount_of is not None:

@@ -3,7 +3,7 @@
 Ties and roundings come out right by construction, because the chain itself is evaluated, node by node in float32.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,12 +77,8 @@ def read_off(
     """
     scan = _Scan(reach.low.size)
     pools = [_PoolDirection(reach.low.size) for node in nodes if node.op_type == "MaxPool"]
-    rows = max(1, _CHUNK_ELEMENTS // reach.low.size)
-    for start in range(reach.start, reach.stop + 1, rows * reach.step):
-        stop = min(start + rows * reach.step, reach.stop + 1)
-        sums = np.arange(start, stop, reach.step, dtype=np.int64)
-        outputs, before_pools = _evaluate(nodes, constants, sums, reach)
-        integers = np.rint(outputs.astype(np.float64) / output_scale).astype(np.int64)
+    for sums in chunks(reach):
+        integers, before_pools = chain_outputs(nodes, constants, sums, reach, output_scale)
         scan.add(sums, integers)
         for direction, values in zip(pools, before_pools, strict=True):
             direction.add(values, integers)
@@ -94,24 +90,37 @@ def read_off(
     return ChainMeaning(levels, scan.falls.copy(), minimum)
 
 
-def _evaluate(
-    nodes: Sequence[onnx.NodeProto], constants: dict[str, np.ndarray], sums: np.ndarray, reach: Reach
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Float outputs [V, C] of the chain, and the values [V, C] that each of its pools sees."""
+def chunks(reach: Reach) -> Iterator[np.ndarray]:
+    """All sums in rising order, int64, in arrays small enough to evaluate at once."""
+    rows = max(1, _CHUNK_ELEMENTS // reach.low.size)
+    for start in range(reach.start, reach.stop + 1, rows * reach.step):
+        yield np.arange(start, min(start + rows * reach.step, reach.stop + 1), reach.step, dtype=np.int64)
+
+
+def real_values(sums: np.ndarray, reach: Reach) -> np.ndarray:
+    """float32 [V, C] that the chain sees for these sums; a channel's unreachable ones are drawn to its nearest reachable."""
     clamped = np.clip(sums[:, None], reach.low, reach.high)
-    tail = (1,) * (reach.rank - 2)
-    value = (clamped.astype(np.float64) * reach.unit).astype(np.float32).reshape(*clamped.shape, *tail)
+    return (clamped.astype(np.float64) * reach.unit).astype(np.float32)
+
+
+def chain_outputs(
+    nodes: Sequence[onnx.NodeProto], constants: dict[str, np.ndarray], sums: np.ndarray, reach: Reach, output_scale: float
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Integer outputs int64 [V, C] of the chain, and the float values [V, C] that each of its pools sees."""
+    start = real_values(sums, reach)
+    value = start.reshape(*start.shape, *(1,) * (reach.rank - 2))
     at_pools = []
     for node in nodes:
         if node.op_type == "MaxPool":
-            at_pools.append(value.reshape(clamped.shape))
+            at_pools.append(value.reshape(start.shape))
             continue
         if node.op_type == "Flatten":
-            value = value.reshape(clamped.shape)
+            value = value.reshape(start.shape)
             continue
         data = next(name for name in node.input if name not in constants)
         value = evaluate(node, {**constants, data: value}, _OPSET)[0]
-    return value.reshape(clamped.shape), at_pools
+    integers = np.rint(value.reshape(start.shape).astype(np.float64) / output_scale).astype(np.int64)
+    return integers, at_pools
 
 
 def _levels(scan: _Scan, reach: Reach, output: ActType) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Lowering (b): QONNX to FINN's streamlined graph, exact to the bit. See `flipflow.export.finn.streamline`."""

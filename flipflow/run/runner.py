@@ -1,0 +1,96 @@
+"""Running stages: skip what is unchanged, let a half-done stage leave nothing behind that could be taken for done."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from flipflow.config import Config
+from flipflow.run.files import digest, disk_errors, replace_tree
+from flipflow.run.manifest import Manifest, StageRecord, code_digest, settings_digest, tool_versions
+
+STAGING = ".staging"
+
+
+class Reporter(Protocol):
+    """Where stages tell what they are doing."""
+
+    def message(self, text: str) -> None:
+        """One line worth reading."""
+
+    def progress(self, task: str, done: float, total: float, note: str = "") -> None:
+        """A bar named `task`, from 0 to `total`."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage works with. out: where it puts its outputs; they are moved into run_dir when it is done."""
+
+    config: Config
+    run_dir: Path
+    out: Path
+    reporter: Reporter
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of a run.
+
+    inputs, outputs: names in the run directory (outputs may be folders). outside: further files read, from the configuration.
+    settings: what of the configuration it depends on. rooms: whose code. in_place: it writes to the run directory by itself and
+    resumes there (training).
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    rooms: tuple[str, ...]
+    settings: Callable[[Config], Any]
+    work: Callable[[Context], None]
+    outside: Callable[[Config], tuple[Path, ...]] = field(default=lambda _: ())
+    in_place: bool = False
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """What became of a stage in this call."""
+
+    name: str
+    skipped: bool
+    seconds: float
+
+
+def run_stage(stage: Stage, config: Config, run_dir: Path, reporter: Reporter, force: bool = False) -> StageOutcome:
+    """Bring one stage up to date. The caller holds the run's lock."""
+    manifest = Manifest(run_dir)
+    inputs = {name: digest(run_dir / name) for name in stage.inputs}
+    inputs.update({str(path): digest(path) for path in stage.outside(config)})
+    settings, code = settings_digest(stage.settings(config)), code_digest(stage.rooms)
+    record = manifest.stages.get(stage.name)
+    if record and not force and (record.inputs, record.settings, record.code) == (inputs, settings, code):
+        if all(sha is not None and digest(run_dir / name) == sha for name, sha in record.outputs.items()):
+            return StageOutcome(stage.name, True, record.seconds)
+    started = time.monotonic()
+    with disk_errors(run_dir):
+        _work(stage, config, run_dir, reporter, manifest)
+        seconds = round(time.monotonic() - started, 3)
+        outputs = {name: digest(run_dir / name) for name in stage.outputs}
+        seed = config.train.seed
+        manifest.put(stage.name, StageRecord(inputs, outputs, settings, code, tool_versions(), seed, seconds))
+    return StageOutcome(stage.name, False, seconds)
+
+
+def _work(stage: Stage, config: Config, run_dir: Path, reporter: Reporter, manifest: Manifest) -> None:
+    if stage.in_place:
+        manifest.drop(stage.name)
+        stage.work(Context(config, run_dir, run_dir, reporter))
+        return
+    staging = run_dir / STAGING / stage.name
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    stage.work(Context(config, run_dir, staging, reporter))
+    manifest.drop(stage.name)
+    replace_tree(staging, run_dir)
+    shutil.rmtree(run_dir / STAGING, ignore_errors=True)

@@ -1,0 +1,96 @@
+"""Stage `build`: streamlined.onnx to folded.onnx, rtl/ and accelerator.json."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flipflow.hw import emit
+from flipflow.hw.convert import convert
+from flipflow.hw.folding import FoldRequest, LayerFold, fold
+from flipflow.hw.graph import kernels_of, load_model
+from flipflow.hw.stitch import stitch, tune
+from numpy.typing import NDArray
+
+from flipflow.errors import FlipflowError
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What was built. lut, bram: estimates of the whole accelerator in LUT4s and 18-kbit block RAMs; ii, latency:
+    predicted cycles.
+    """
+
+    layers: tuple[LayerFold, ...]
+    ii: int
+    latency: int
+    lut: int
+    bram: int
+    clock_mhz: float
+
+    @property
+    def fps(self) -> float:
+        """Frames a second at the requested clock."""
+        return self.clock_mhz * 1e6 / self.ii
+
+
+def build(streamlined: Path, run_dir: Path, request: FoldRequest, name: str | None = None) -> BuildReport:
+    """Write folded.onnx, rtl/ and accelerator.json into run_dir, each whole or not at all, accelerator.json last.
+
+    Raises: FlipflowError E300 (no such file, no ONNX file), E301, E302 (see convert), E303-E305 (see fold), E306 (see
+    tune), E307 (run_dir cannot be written).
+    """
+    model = convert(load_model(streamlined))
+    layers = fold(model, request)
+    stitched = stitch(model)
+    timing = tune(stitched)
+    name = name or run_dir.resolve().name
+    texts = {**emit.sources(stitched), **emit.memories(stitched), f"{emit.TOP}.sv": emit.top(stitched, name, timing)}
+    about = emit.description(stitched, name, request, timing, [f"rtl/{file}" for file in sorted(texts)])
+    try:
+        _write(stitched, texts, about, run_dir)
+    except OSError as error:
+        what, fix = f"{error.strerror or error}.", "Free some space, or choose another run directory."
+        raise FlipflowError("E307", what, str(run_dir), fix) from error
+    ops = kernels_of(stitched)
+    area = sum(int(op.lut_estimation("")) for op in ops), sum(int(op.bram_estimation("")) for op in ops)
+    return BuildReport(tuple(layers), timing.ii, timing.latency, *area, request.clock_mhz)
+
+
+def _write(model: Any, texts: dict[str, str], about: dict[str, Any], run_dir: Path) -> None:
+    """Write everything beside its place, then move it there; the old accelerator.json goes first, the new one comes
+    last.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=run_dir) as scratch:
+        place = Path(scratch)
+        (place / "rtl").mkdir()
+        for name, text in texts.items():
+            (place / "rtl" / name).write_text(text)
+        model.save(str(place / "folded.onnx"))
+        (place / "accelerator.json").write_text(json.dumps(about, indent=1) + "\n")
+        (run_dir / "accelerator.json").unlink(missing_ok=True)
+        if (run_dir / "rtl").exists():
+            (run_dir / "rtl").rename(place / "old")
+        for name in ("rtl", "folded.onnx", "accelerator.json"):
+            (place / name).replace(run_dir / name)
+        shutil.rmtree(place / "old", ignore_errors=True)
+
+
+def execute_folded(model: Any, images_int: NDArray[Any]) -> NDArray[np.int64]:
+    """Logits int64 [N, classes] of a kernel graph (folded or not), every op run in NumPy.
+
+    images_int: integers [N, H, W, C] or [N, K] as the accelerator takes them, bipolar ones as -1 and +1.
+    """
+    tensor = np.asarray(images_int)
+    initializers = {item.name: model.get_initializer(item.name) for item in model.graph.initializer}
+    for op in kernels_of(model):
+        node = op.onnx_node
+        context = {**{name: initializers[name] for name in list(node.input)[1:]}, node.input[0]: tensor}
+        op.execute_node(context, model.graph)
+        tensor = context[node.output[0]]
+    logits: NDArray[np.int64] = np.rint(tensor).astype(np.int64)
+    return logits

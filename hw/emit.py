@@ -1,0 +1,173 @@
+"""Texts of an accelerator: the stitched top, the memory files, and accelerator.json."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flipflow.hw.folding import FoldRequest
+from flipflow.hw.graph import kernels_of, meta_of, params_of
+from flipflow.hw.stitch import Timing
+
+if TYPE_CHECKING:
+    from flipflow.hw.kernels.base import KernelOp, RtlModule
+
+RTL = Path(__file__).parent / "rtl"
+TEMPLATES = Path(__file__).parent / "templates"
+TOP = "accelerator"
+# Modules that an RTL kernel instantiates.
+_CHILDREN = {
+    "xnor_mvtu": ("mvtu_control", "rom", "threshold_unit", "xnor_popcount"),
+    "mixed_mvtu": ("mvtu_control", "rom", "threshold_unit", "xnor_popcount"),
+    "threshold": ("rom", "threshold_unit"),
+}
+
+
+def sources(model: Any) -> dict[str, str]:
+    """SystemVerilog of the kernels that a stitched graph uses: file name -> text."""
+    names: set[str] = set()
+    for op in kernels_of(model):
+        module = op.rtl_module(params_of(model, op)).name
+        names |= {module, *_CHILDREN.get(module, ())}
+    return {f"{name}.sv": (RTL / f"{name}.sv").read_text() for name in sorted(names)}
+
+
+def memories(model: Any) -> dict[str, str]:
+    """Memory files of a stitched graph: file name -> hexadecimal words, one a line."""
+    files: dict[str, str] = {}
+    for op in kernels_of(model):
+        for name, lines in op.rtl_module(params_of(model, op)).memory.items():
+            files[name] = "\n".join(lines) + "\n"
+    return files
+
+
+def top(model: Any, name: str, timing: Timing) -> str:
+    """The top level `accelerator` of a stitched graph, as SystemVerilog."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+
+    ops = kernels_of(model)
+    widths = [ops[0].in_stream().width, *(op.out_stream().width for op in ops)]
+    names = ["source", *(f"{op.name}_out" for op in ops)]
+    links = [{"name": link, "width": width} for link, width in zip(names, widths, strict=True)]
+    fifos = [op.name for op in ops if op.onnx_node.op_type == "Fifo"]
+    instances = [
+        {
+            "name": op.name,
+            "module": module.name,
+            "parameters": _parameters(module),
+            "source": links[index],
+            "sink": links[index + 1],
+            "fifo": fifos.index(op.name) if op.name in fifos else 0,
+        }
+        for index, op in enumerate(ops)
+        for module in [op.rtl_module(params_of(model, op))]
+    ]
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    template = environment.get_template("accelerator.sv.j2")
+    return template.render(name=name, links=links, instances=instances, fifos=fifos, **_facts(ops, timing))
+
+
+def _facts(ops: "list[KernelOp]", timing: Timing) -> dict[str, Any]:
+    source, sink = ops[0].in_stream(), ops[-1].out_stream()
+    return {
+        "ii": timing.ii,
+        "latency": timing.latency,
+        "in_beats": source.beats,
+        "in_elems": source.elems,
+        "in_bits": source.bits,
+        "in_kind": _kind(source.dtype),
+        "in_width": source.width,
+        "classes": source_classes(ops),
+        "out_beats": sink.beats,
+        "out_elems": sink.elems,
+        "logit_bits": sink.bits,
+        "out_width": sink.width - 1,
+    }
+
+
+def _kind(dtype: str) -> str:
+    from flipflow.hw.kernels.base import is_signed  # noqa: PLC0415
+
+    if dtype == "BIPOLAR":
+        return "bipolar, bit 1 = +1, bit 0 = -1"
+    return "two's complement" if is_signed(dtype) else "unsigned"
+
+
+def source_classes(ops: "list[KernelOp]") -> int:
+    """Number of logits."""
+    return int(ops[-1].out_stream().shape[-1])
+
+
+def _parameters(module: "RtlModule") -> list[tuple[str, str]]:
+    """Parameter values as SystemVerilog expressions."""
+    from flipflow.hw.kernels.base import Bits  # noqa: PLC0415
+
+    texts = []
+    for key, value in module.parameters.items():
+        if isinstance(value, Bits):
+            texts.append((key, f"{value.width}'h{value.value:x}"))
+        else:
+            texts.append((key, f'"{value}"' if isinstance(value, str) else str(value)))
+    return texts
+
+
+def description(model: Any, name: str, request: FoldRequest, timing: Timing, files: list[str]) -> dict[str, Any]:
+    """The content of accelerator.json. files: the run's RTL and memory files, relative to it."""
+    from flipflow.hw.kernels.base import is_signed  # noqa: PLC0415
+
+    ops = kernels_of(model)
+    source, sink = ops[0].in_stream(), ops[-1].out_stream()
+    shape = meta_of(model).get("input", {}).get("shape", list(source.shape[1:]))
+    class_bits = sink.side - 1
+    return {
+        "format": "flipflow-accelerator",
+        "version": 1,
+        "name": name,
+        "top": TOP,
+        "input": {
+            "shape": shape,
+            "bits": source.bits,
+            "signed": is_signed(source.dtype),
+            "bipolar": source.dtype == "BIPOLAR",
+            "elems_per_beat": source.elems,
+            "beats_per_frame": source.beats,
+            "tdata_width": source.width,
+        },
+        "output": {
+            "classes": source_classes(ops),
+            "logit_bits": sink.bits,
+            "pe": sink.elems,
+            "class_bits": class_bits,
+            "beats_per_frame": sink.beats,
+            "tdata_width": sink.width - 1,
+        },
+        "pipeline": [op.schedule() for op in ops],
+        "fifos": [{"name": op.name, "depth": op.integer("Depth")} for op in ops if op.onnx_node.op_type == "Fifo"],
+        "layers": [layer_entry(op) for op in ops if op.onnx_node.op_type != "Fifo"],
+        "predicted": {"ii": timing.ii, "latency": timing.latency},
+        "sources": files,
+        "target": {"fps": request.fps, "clock_mhz": request.clock_mhz},
+    }
+
+
+def layer_entry(op: "KernelOp") -> dict[str, Any]:
+    """A kernel in accelerator.json: pe and simd are elements a beat out and in; mw and mh a vector's inputs and
+    outputs.
+    """
+    source, sink = op.in_stream(), op.out_stream()
+    return {
+        "name": op.name,
+        "op": op.onnx_node.op_type,
+        "pe": sink.elems,
+        "simd": source.elems,
+        "mw": source.shape[-1],
+        "mh": sink.shape[-1],
+        "cycles": op.get_exp_cycles(),
+        "lut": int(op.lut_estimation("")),
+        "bram": int(op.bram_estimation("")),
+    }

@@ -1,0 +1,186 @@
+"""What the two matrix-vector-threshold units share: folding, weights and thresholds in ROM, and the cycle model.
+
+A vector of MW activations comes in MW / SIMD beats and makes MH / PE beats of PE results. The unit takes NF * SF cycles
+a vector (NF = MH / PE, SF = MW / SIMD): the vector's beats in the first SF of them, from its replay buffer after that.
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from flipflow.hw.kernels.area import memory_blocks, memory_luts
+from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag
+from flipflow.hw.kernels.rom import bits_of, hex_lines, signed_width
+from flipflow.hw.kernels.thresholding import apply_thresholds, threshold_lines
+
+
+class MvtuOp(KernelOp):
+    """A matrix-vector unit with fused thresholds, or with raw sums where `Thresholds` is 0.
+
+    Inputs: the stream [N, ..., MW]; weights [MW, MH]; with thresholds also thresholds [MH, Thresholds] (rising, in the
+    accumulator's domain) and invert [MH].
+    """
+
+    def kernel_attributes(self) -> dict[str, tuple[Any, ...]]:
+        """MW, MH, SIMD, PE: sizes and folding. Leading: the frame's shape before the last axis. AccWidth: accumulator
+        bits.
+        """
+        return {
+            "MW": ("i", True, 0),
+            "MH": ("i", True, 0),
+            "SIMD": ("i", False, 1),
+            "PE": ("i", False, 1),
+            "Leading": ("ints", True, []),
+            "inputDataType": ("s", True, ""),
+            "weightDataType": ("s", True, ""),
+            "outputDataType": ("s", True, ""),
+            "AccWidth": ("i", True, 0),
+            "HasMask": ("i", False, 0, {0, 1}),
+            "Thresholds": ("i", False, 0),
+            "OutBias": ("i", False, 0),
+        }
+
+    @abstractmethod
+    def accumulate(self, sums: Tensor) -> Tensor:
+        """Signed dot products to the accumulator's domain, in which the thresholds are."""
+
+    @abstractmethod
+    def unit_luts(self) -> int:
+        """LUTs of the unit without its memories."""
+
+    @property
+    def folds(self) -> tuple[int, int]:
+        """(NF, SF): output and input folds."""
+        return self.integer("MH") // self.integer("PE"), self.integer("MW") // self.integer("SIMD")
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of a frame."""
+        return int(np.prod([int(size) for size in self.get_nodeattr("Leading")]))
+
+    def parameter_names(self) -> tuple[str, ...]:
+        """Weights, and thresholds where there are any."""
+        return ("weights", "thresholds", "invert") if self.integer("Thresholds") else ("weights",)
+
+    def in_stream(self) -> Stream:
+        """SIMD activations a beat."""
+        shape = (*(int(size) for size in self.get_nodeattr("Leading")), self.integer("MW"))
+        return Stream(shape, self.integer("SIMD"), self.text("inputDataType"), bool(self.integer("HasMask")))
+
+    def out_stream(self) -> Stream:
+        """PE results a beat."""
+        shape = (*(int(size) for size in self.get_nodeattr("Leading")), self.integer("MH"))
+        return Stream(shape, self.integer("PE"), self.text("outputDataType"))
+
+    def run(self, tensor: Tensor, params: dict[str, Tensor]) -> Tensor:
+        """Signed dot products (masked taps are 0), then thresholds."""
+        # float64 products of integers below 2^53 are exact, and run through BLAS.
+        sums = np.rint(tensor.astype(np.float64) @ params["weights"].astype(np.float64)).astype(np.int64)
+        if not self.integer("Thresholds"):
+            return sums
+        acc = self.accumulate(sums)
+        bipolar = self.text("outputDataType") == "BIPOLAR"
+        return apply_thresholds(acc, params["thresholds"], params["invert"], self.integer("OutBias"), bipolar)
+
+    def get_exp_cycles(self) -> int:
+        """Cycles a frame."""
+        nf, sf = self.folds
+        return nf * sf * self.vectors
+
+    def schedule(self) -> Schedule:
+        """NF * SF steps a vector, of which the first SF take a beat; a result every SF steps."""
+        nf, sf = self.folds
+        steps = {"steps": nf * sf, "consume": sf, "emit_from": sf - 1, "emit_period": sf, "latency": 4}
+        return {"name": self.name, "model": "steps", **steps}
+
+    def lut_estimation(self, fpgapart: str = "") -> int:
+        """LUT4s: the unit, its replay buffer, and those of its ROMs that are too shallow for block RAM."""
+        return self.unit_luts() + sum(memory_luts(depth, width) for depth, width in self.memories())
+
+    def bram_estimation(self, fpgapart: str = "") -> int:
+        """18-kbit block RAMs of ROMs and replay buffer."""
+        return sum(memory_blocks(depth, width) for depth, width in self.memories())
+
+    def memories(self) -> list[tuple[int, int]]:
+        """(depth, width) of the weight ROM, the threshold ROM and the replay buffer."""
+        nf, sf = self.folds
+        pe, simd = self.integer("PE"), self.integer("SIMD")
+        sizes = [(nf * sf, pe * simd * self.weight_bits)]
+        if self.integer("Thresholds"):
+            sizes.append((nf, pe * (1 + self.integer("Thresholds") * self.integer("AccWidth"))))
+        if nf > 1:
+            sizes.append((sf, self.in_stream().width))
+        return sizes
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a weight: 1 for bipolar ones."""
+        return Stream((1,), 1, self.text("weightDataType")).bits
+
+    def weight_lines(self, weights: Tensor) -> list[str]:
+        """Weight ROM, NF * SF words: word nf * SF + sf holds element pe * SIMD + simd at its low end first."""
+        nf, sf = self.folds
+        pe, simd = self.integer("PE"), self.integer("SIMD")
+        matrix = np.rint(weights).astype(np.int64).T
+        if self.weight_bits == 1:
+            matrix = (matrix + 1) // 2
+        words = matrix.reshape(nf, pe, sf, simd).transpose(0, 2, 1, 3).reshape(nf * sf, pe * simd)
+        return hex_lines(bits_of(words, self.weight_bits))
+
+    def rom_parameters(self, params: dict[str, Tensor]) -> tuple[Parameters, dict[str, list[str]]]:
+        """Parameters and memory files for weights and thresholds."""
+        weight_file = f"{self.name}_weights.mem"
+        values: Parameters = {"WeightFile": weight_file}
+        memory = {weight_file: self.weight_lines(params["weights"])}
+        if self.integer("Thresholds"):
+            threshold_file = f"{self.name}_thresholds.mem"
+            values["ThresholdFile"] = threshold_file
+            memory[threshold_file] = threshold_lines(
+                params["thresholds"], params["invert"], self.integer("PE"), self.integer("AccWidth")
+            )
+        return values, memory
+
+    def common_parameters(self) -> Parameters:
+        """Parameters that both units have."""
+        return {
+            "MW": self.integer("MW"),
+            "MH": self.integer("MH"),
+            "SIMD": self.integer("SIMD"),
+            "PE": self.integer("PE"),
+            "AccWidth": self.integer("AccWidth"),
+            "HasMask": flag(self.integer("HasMask")),
+            "NumThresholds": self.integer("Thresholds"),
+            "OutBits": self.out_stream().bits,
+            "OutBias": 0 if self.text("outputDataType") == "BIPOLAR" else self.integer("OutBias"),
+        }
+
+    def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
+        """The unit with its ROMs."""
+        files, memory = self.rom_parameters(params)
+        return RtlModule(self.module_name(), {**self.common_parameters(), **self.extra_parameters(), **files}, memory)
+
+    @abstractmethod
+    def module_name(self) -> str:
+        """The RTL module."""
+
+    def extra_parameters(self) -> Parameters:
+        """Parameters of this unit alone."""
+        return {}
+
+
+def sum_range(weights: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
+    """Smallest and largest sum of each output channel over all inputs of `dtype`: weights [K, M] to two int64 arrays
+    [M].
+
+    Bipolar inputs are taken as -1..+1, so that masked taps (0) are covered too.
+    """
+    from qonnx.core.datatype import DataType  # noqa: PLC0415
+
+    low, high = (-1, 1) if dtype == "BIPOLAR" else (int(DataType[dtype].min()), int(DataType[dtype].max()))
+    matrix = np.rint(weights).astype(np.int64)
+    return np.minimum(matrix * low, matrix * high).sum(0), np.maximum(matrix * low, matrix * high).sum(0)
+
+
+def sum_dtype(low: int, high: int) -> str:
+    """The smallest signed datatype of low..high."""
+    return f"INT{max(2, signed_width(low, high))}"

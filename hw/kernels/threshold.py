@@ -1,0 +1,90 @@
+"""Standalone thresholds on an integer stream (RTL module threshold)."""
+
+from typing import Any
+
+from flipflow.hw.kernels.area import memory_blocks, memory_luts
+from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag, is_signed
+from flipflow.hw.kernels.thresholding import apply_thresholds, threshold_lines
+
+
+class Threshold(KernelOp):
+    """PE channels a beat, in and out. Inputs: the stream [N, ..., C]; thresholds [C, Thresholds], rising; invert
+    [C].
+    """
+
+    def kernel_attributes(self) -> dict[str, tuple[Any, ...]]:
+        """Leading: the frame's shape before the channels. AccWidth: bits of a threshold, one step wider than the
+        input's range.
+        """
+        return {
+            "Channels": ("i", True, 0),
+            "PE": ("i", False, 1),
+            "Leading": ("ints", True, []),
+            "inputDataType": ("s", True, ""),
+            "outputDataType": ("s", True, ""),
+            "AccWidth": ("i", True, 0),
+            "Thresholds": ("i", True, 0),
+            "OutBias": ("i", False, 0),
+        }
+
+    def parameter_names(self) -> tuple[str, ...]:
+        """Thresholds and the channels that fall."""
+        return ("thresholds", "invert")
+
+    def _stream(self, dtype: str) -> Stream:
+        shape = (*(int(size) for size in self.get_nodeattr("Leading")), self.integer("Channels"))
+        return Stream(shape, self.integer("PE"), dtype)
+
+    def in_stream(self) -> Stream:
+        """Integers."""
+        return self._stream(self.text("inputDataType"))
+
+    def out_stream(self) -> Stream:
+        """Quantized activations."""
+        return self._stream(self.text("outputDataType"))
+
+    def run(self, tensor: Tensor, params: dict[str, Tensor]) -> Tensor:
+        """Thresholds passed."""
+        bipolar = self.text("outputDataType") == "BIPOLAR"
+        return apply_thresholds(tensor, params["thresholds"], params["invert"], self.integer("OutBias"), bipolar)
+
+    def get_exp_cycles(self) -> int:
+        """One beat a cycle."""
+        return self.in_stream().beats
+
+    def schedule(self) -> Schedule:
+        """A beat in, a beat out."""
+        steps = {"steps": 1, "consume": 1, "emit_from": 0, "emit_period": 1, "latency": 2}
+        return {"name": self.name, "model": "steps", **steps}
+
+    def _rom(self) -> tuple[int, int]:
+        pe = self.integer("PE")
+        return self.integer("Channels") // pe, pe * (1 + self.integer("Thresholds") * self.integer("AccWidth"))
+
+    def lut_estimation(self, fpgapart: str = "") -> int:
+        """A comparator (its width in LUTs) a threshold, and the count."""
+        pe, levels = self.integer("PE"), self.integer("Thresholds")
+        return 20 + pe * levels * (self.integer("AccWidth") + 1) + memory_luts(*self._rom())
+
+    def bram_estimation(self, fpgapart: str = "") -> int:
+        """18-kbit block RAMs of the threshold ROM."""
+        return memory_blocks(*self._rom())
+
+    def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
+        """The unit with its ROM."""
+        name = f"{self.name}_thresholds.mem"
+        pe, width, dtype = self.integer("PE"), self.integer("AccWidth"), self.text("inputDataType")
+        values: Parameters = {
+            "PE": pe,
+            "NF": self.integer("Channels") // pe,
+            "InBits": self.in_stream().bits,
+            "Signed": flag(is_signed(dtype)),
+            "AccWidth": width,
+            "N": self.integer("Thresholds"),
+            "OutBits": self.out_stream().bits,
+            "OutBias": 0 if self.text("outputDataType") == "BIPOLAR" else self.integer("OutBias"),
+            "ThresholdFile": name,
+        }
+        return RtlModule(
+            "threshold", values, {name: threshold_lines(params["thresholds"], params["invert"], pe, width)}
+        )

@@ -1,0 +1,81 @@
+"""Gearbox between streams of different beat sizes (RTL module width_converter)."""
+
+from math import gcd
+from typing import Any
+
+from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor
+
+
+class WidthConverter(KernelOp):
+    """InElems elements a beat to OutElems, any ratio, order kept. Its buffer holds InElems + OutElems elements."""
+
+    def kernel_attributes(self) -> dict[str, tuple[Any, ...]]:
+        """Shape: the frame's tensor."""
+        return {
+            "Shape": ("ints", True, []),
+            "InElems": ("i", True, 0),
+            "OutElems": ("i", True, 0),
+            "dataType": ("s", True, ""),
+        }
+
+    def _stream(self, elems: int) -> Stream:
+        return Stream(tuple(int(size) for size in self.get_nodeattr("Shape")), elems, self.text("dataType"))
+
+    def in_stream(self) -> Stream:
+        """Beats of InElems."""
+        return self._stream(self.integer("InElems"))
+
+    def out_stream(self) -> Stream:
+        """Beats of OutElems."""
+        return self._stream(self.integer("OutElems"))
+
+    def run(self, tensor: Tensor, params: dict[str, Tensor]) -> Tensor:
+        """The same values."""
+        return tensor
+
+    def get_exp_cycles(self) -> int:
+        """Cycles a frame at full speed, from the gearbox's own rhythm (it loses cycles where neither size divides the
+        other).
+        """
+        cycles, elements = gearbox_rhythm(self.integer("InElems"), self.integer("OutElems"))
+        return -(-self.in_stream().beats * self.integer("InElems") * cycles // elements)
+
+    def schedule(self) -> Schedule:
+        """Sizes for the cycle model."""
+        sizes = {"in_elems": self.integer("InElems"), "out_elems": self.integer("OutElems")}
+        return {"name": self.name, "model": "gearbox", **sizes, "cap": sum(sizes.values())}
+
+    def lut_estimation(self, fpgapart: str = "") -> int:
+        """A shifter over the buffer: its bits times the number of positions that a word can go to, two positions a
+        LUT4.
+        """
+        into, out = self.integer("InElems"), self.integer("OutElems")
+        positions = (into + out) // gcd(into, out)
+        return 20 + (into + out) * self.in_stream().bits * max(1, positions.bit_length())
+
+    def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
+        """Element width and beat sizes."""
+        values: Parameters = {
+            "ElemWidth": self.in_stream().bits,
+            "InElems": self.integer("InElems"),
+            "OutElems": self.integer("OutElems"),
+        }
+        return RtlModule("width_converter", values)
+
+
+def gearbox_rhythm(into: int, out: int) -> tuple[int, int]:
+    """(cycles, elements) of the gearbox's steady state when its source always offers and its sink always takes.
+
+    Every cycle it takes a beat if level + into <= into + out and gives one if level >= out, both judged by the level
+    before.
+    """
+    seen: dict[int, tuple[int, int]] = {}
+    level = cycle = taken = 0
+    while level not in seen:
+        seen[level] = (cycle, taken)
+        accept, emit = level <= out, level >= out
+        level += into * accept - out * emit
+        taken += into * accept
+        cycle += 1
+    first_cycle, first_taken = seen[level]
+    return cycle - first_cycle, taken - first_taken

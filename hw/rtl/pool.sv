@@ -1,0 +1,120 @@
+// Pooling over the taps of a window: largest value of every channel, or smallest where its MinMask bit is set.
+//
+// Function: takes Taps * WordsPerPixel words (tap outer, channel fold inner, as the window kernel sends them) and gives
+//   WordsPerPixel words, each in the step of the last tap. Taps whose mask is 0 are ignored; if all taps of a window are,
+//   the result is the least value (the greatest for a min channel).
+// Latency: 1 from the steps of the last tap. Initiation interval: Taps * WordsPerPixel cycles a window.
+// Encoding: elements ElemBits bits, two's complement if Signed. in_data_i = {mask if HasMask, Elems elements}; mask 1 = real.
+//   On bipolar bits (ElemBits = 1, unsigned) max is OR and min is AND.
+module pool #(
+  parameter  int unsigned Elems         = 1,     // elements a word
+  parameter  int unsigned ElemBits      = 1,     // bits an element
+  parameter  bit          Signed        = 1'b0,  // elements are two's complement
+  parameter  int unsigned Taps          = 4,     // words a window and channel fold (KernelH * KernelW)
+  parameter  int unsigned WordsPerPixel = 1,     // channel folds (C / Elems)
+  parameter  bit          HasMask       = 1'b0,  // in_data_i carries a mask bit
+  parameter  logic [WordsPerPixel*Elems-1:0] MinMask = '0,  // bit cf*Elems+e: min instead of max for that channel
+  localparam int unsigned DataWidth     = Elems * ElemBits,
+  localparam int unsigned InWidth       = DataWidth + (HasMask ? 1 : 0)
+) (
+  input  logic                 clk_i,
+  input  logic                 rst_ni,       // synchronous, active low
+  input  logic                 in_valid_i,
+  output logic                 in_ready_o,
+  input  logic [InWidth-1:0]   in_data_i,
+  output logic                 out_valid_o,
+  input  logic                 out_ready_i,
+  output logic [DataWidth-1:0] out_data_o
+);
+  localparam int unsigned FoldAddrW = (WordsPerPixel > 1) ? $clog2(WordsPerPixel) : 1;
+  localparam int unsigned TapWidth  = (Taps > 1) ? $clog2(Taps) : 1;
+  localparam logic [ElemBits-1:0] Least = Signed ? ElemBits'(1) << (ElemBits - 1) : '0;
+
+  if (Elems < 1 || ElemBits < 1 || Taps < 1 || WordsPerPixel < 1) begin : gen_check_size
+    $error("pool: Elems, ElemBits, Taps and WordsPerPixel must be at least 1");
+  end
+
+  logic                 en, fire, tap_first, tap_last, real_tap, out_valid_q;
+  logic [TapWidth-1:0]  tap_q;
+  logic [FoldAddrW-1:0] fold_addr_q;
+  logic [Elems-1:0]     use_min;
+  logic [DataWidth-1:0] data, best, result, out_data_q;
+
+  assign en          = out_ready_i || !out_valid_q;
+  assign fire        = en && in_valid_i;
+  assign in_ready_o  = en;
+  assign out_valid_o = out_valid_q;
+  assign out_data_o  = out_data_q;
+  assign tap_first   = tap_q == '0;
+  assign tap_last    = tap_q == TapWidth'(Taps - 1);
+  assign data        = in_data_i[DataWidth-1:0];
+
+  if (HasMask) begin : gen_mask
+    assign real_tap = in_data_i[InWidth-1];
+  end else begin : gen_no_mask
+    assign real_tap = 1'b1;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      tap_q       <= '0;
+      fold_addr_q <= '0;
+    end else if (fire) begin
+      if (fold_addr_q == FoldAddrW'(WordsPerPixel - 1)) begin
+        fold_addr_q <= '0;
+        tap_q       <= tap_last ? '0 : tap_q + TapWidth'(1);
+      end else begin
+        fold_addr_q <= fold_addr_q + FoldAddrW'(1);
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      out_valid_q <= 1'b0;
+    end else if (en) begin
+      out_valid_q <= in_valid_i && tap_last;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (fire && tap_last) begin
+      out_data_q <= result;
+    end
+  end
+
+  // Best element so far of each channel.
+  if (Taps > 1) begin : gen_best
+    logic [DataWidth-1:0] best_q [WordsPerPixel];
+    always_ff @(posedge clk_i) begin
+      if (fire) begin
+        best_q[fold_addr_q] <= result;
+      end
+    end
+    assign best = best_q[fold_addr_q];
+  end else begin : gen_no_best
+    assign best = '0;
+  end
+
+  if (WordsPerPixel > 1) begin : gen_min_word
+    assign use_min = MinMask[fold_addr_q*Elems+:Elems];
+  end else begin : gen_min
+    assign use_min = MinMask;
+  end
+
+  for (genvar e = 0; e < Elems; e++) begin : gen_elem
+    logic [ElemBits-1:0] old_value, new_value, neutral;
+    logic                take;
+
+    // What a window starts from: the neutral element of max or min.
+    assign neutral   = use_min[e] ? ~Least : Least;
+    assign old_value = tap_first ? neutral : best[e*ElemBits+:ElemBits];
+    assign new_value = data[e*ElemBits+:ElemBits];
+    if (Signed) begin : gen_signed
+      assign take = use_min[e] ? $signed(new_value) < $signed(old_value) : $signed(new_value) > $signed(old_value);
+    end else begin : gen_unsigned
+      assign take = use_min[e] ? new_value < old_value : new_value > old_value;
+    end
+    assign result[e*ElemBits+:ElemBits] = (real_tap && take) ? new_value : old_value;
+  end
+endmodule

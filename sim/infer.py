@@ -1,0 +1,52 @@
+"""A user's own images through any level."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from flipflow.config import Config, LevelName
+from flipflow.errors import FlipflowError
+from flipflow.sim.images import read_images
+from flipflow.sim.levels import Network
+from flipflow.sim.verify import Reporter
+
+
+def infer(
+    config: Config, run_dir: Path, source: Path, level: str, out: Path | None, reporter: Reporter
+) -> dict[str, Any]:
+    """Classify the images of `source`; returns {"images", "level", "accuracy", "classes", "out"}.
+
+    out: .npz with `logits` int64 [N, classes] and `classes` int64 [N], written in one step.
+    Raises: FlipflowError E450 (shape), E452 (missing stage), E454 (unreadable), E455 (no such level).
+    """
+    chosen = level_name(level)
+    network = Network(run_dir)
+    images = read_images(source, network.canonical, config)
+    values = network.canonical.accept(images.values)
+    answer = network.run(chosen, values, progress=lambda done, total: reporter.progress(f"infer {level}", done, total))
+    if out is not None:
+        temporary = out.with_name(out.name + ".tmp.npz")
+        np.savez_compressed(temporary, allow_pickle=False, logits=answer.logits, classes=answer.classes)
+        temporary.replace(out)
+    accuracy = None
+    if images.labels is not None:
+        accuracy = float(np.mean(answer.classes == images.labels))
+        reporter.message(f"{len(values):,} images at level {level}: accuracy {accuracy:.2%}")
+    else:
+        reporter.message(f"{len(values):,} images at level {level}")
+    return {
+        "images": len(values),
+        "level": level,
+        "accuracy": accuracy,
+        "classes": answer.classes.tolist(),
+        "out": None if out is None else str(out),
+    }
+
+
+def level_name(text: str) -> LevelName:
+    """The level of this name. Raises FlipflowError E455."""
+    for name in get_args(LevelName):
+        if name == text:
+            return name  # type: ignore[no-any-return]
+    raise FlipflowError("E455", "there is no such level.", repr(text), f"Levels are {', '.join(get_args(LevelName))}.")

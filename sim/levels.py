@@ -1,0 +1,116 @@
+"""The levels at which a network can be executed. All give the same integers, or something is wrong.
+
+torch: the trained module. qonnx: the file, in QONNX's float semantics. finn: FINN's streamlined graph. integer: the NumPy reference.
+rtl: the generated SystemVerilog in Verilator.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flipflow.config import LevelName
+from flipflow.errors import FlipflowError
+from flipflow.export.host import CanonicalModel
+from flipflow.export.integer.net import IntegerNet
+from flipflow.sim import reference
+
+Progress = Callable[[int, int], None]
+_TORCH_BATCH = 250
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a level said. logits: int64 [N, classes]; classes: int64 [N]; details: of the simulation, where there was one."""
+
+    logits: np.ndarray
+    classes: np.ndarray
+    details: Any = None
+
+
+class Network:
+    """A run's network at every level that the run's files allow. Parts are loaded when they are first needed."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self.canonical = CanonicalModel.load(run_dir / "model.qonnx.onnx")
+        self.net = IntegerNet.load(run_dir / "integer.json", run_dir / "integer.npz")
+
+    @property
+    def has_torch(self) -> bool:
+        """Whether the run trained this network itself."""
+        return (self.run_dir / "checkpoint.pt").is_file()
+
+    def run(
+        self,
+        level: LevelName,
+        images: np.ndarray,
+        progress: Progress | None = None,
+        stall: float = 0.0,
+        seed: int = 0,
+        trace: Path | None = None,
+    ) -> Answer:
+        """Execute `images` (float32, as CanonicalModel.accept gives them) at one level.
+
+        stall, seed, trace: for rtl only: probability of stalls on both ends, their seed, and a waveform file to write.
+        Raises: FlipflowError E452 where the level's files are missing, and the errors of the level itself.
+        """
+        if level == "torch":
+            return _plain(self._torch(images))
+        if level == "qonnx":
+            return _plain(self.canonical.logits(images, self.net.logit_scale))
+        integers = self.canonical.integers(images)
+        if level == "integer":
+            return _plain(reference.run(self.net, integers))
+        if level == "finn":
+            from flipflow.export.finn.execute import execute  # noqa: PLC0415 - FINN only where it is needed
+
+            return _plain(execute(self._need("streamlined.onnx", "export"), integers))
+        return self._rtl(integers, progress, stall, seed, trace)
+
+    def _torch(self, images: np.ndarray) -> np.ndarray:
+        import torch  # noqa: PLC0415
+
+        from flipflow.train.loop import load_model  # noqa: PLC0415
+
+        module = load_model(self._need("checkpoint.pt", "train"))
+        outputs = []
+        with torch.no_grad():
+            for start in range(0, len(images), _TORCH_BATCH):
+                outputs.append(module(torch.from_numpy(images[start : start + _TORCH_BATCH])).numpy())
+        values = np.concatenate(outputs).astype(np.float64) / self._torch_unit()
+        whole = np.rint(values)
+        if not np.array_equal(values, whole):
+            raise FlipflowError("E451", "torch's logits are no integers.", "checkpoint.pt", "Report this as a bug.")
+        return whole.astype(np.int64)
+
+    def _torch_unit(self) -> float:
+        """Real value of one unit of the integer logits in torch's output: our networks end in a power-of-two scale."""
+        one = np.full((1, self.net.classes), self.net.logit_scale, np.float32)
+        return float(self.canonical.epilogue(one)[0, 0])
+
+    def _rtl(
+        self, integers: np.ndarray, progress: Progress | None, stall: float, seed: int, trace: Path | None
+    ) -> Answer:
+        from flipflow.sim.accelerator import simulate  # noqa: PLC0415
+
+        description = json.loads(self._need("accelerator.json", "build").read_text())
+        result = simulate(
+            self.run_dir / "rtl", description, integers, stall=stall, seed=seed, trace=trace, progress=progress
+        )
+        return Answer(result.logits, result.classes, result)
+
+    def _need(self, name: str, stage: str) -> Path:
+        path = self.run_dir / name
+        if not path.is_file():
+            raise FlipflowError(
+                "E452", f"the run has no {name}.", str(self.run_dir), f"Run `flipflow {stage} {self.run_dir}` first."
+            )
+        return path
+
+
+def _plain(logits: np.ndarray) -> Answer:
+    return Answer(logits, reference.classify(logits))

@@ -1,0 +1,76 @@
+"""What the kernel tests share: a case, its runs, its checks, and packing of words."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import flipflow.hw
+from flipflow.sim import kernel_bench
+from flipflow.sim.kernel_bench import Instance, Run, Trace
+from spec_model import Beats
+
+RTL = sorted((Path(flipflow.hw.__file__).parent / "rtl").glob("*.sv"))
+BENCH = Path(__file__).parent / "benches" / "stream_bench.py"
+# A run cut short (the reset must clear all of it), free flow, a slow sink, a slow source, both.
+ABORTED, FREE, *STALLED = RUNS = (
+    Run(0.3, 0.3, seed=11, abort_after=37),
+    Run(),
+    Run(0.0, 0.7, seed=12),
+    Run(0.7, 0.0, seed=13),
+    Run(0.3, 0.4, seed=14),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kernel with its input words, the output words it must give and the cycles in which it must move them.
+
+    registered: in_ready_o may not depend on out_ready_i. surplus: what may follow without further input, in order.
+    """
+
+    instance: Instance
+    words: Sequence[int]
+    expected: Sequence[int]
+    model: Callable[[str, str], Beats]
+    registered: bool = False
+    surplus: Sequence[int] = ()
+
+    @property
+    def name(self) -> str:
+        return self.instance.name
+
+
+def simulate(cases: Sequence[Case], workdir: Path) -> dict[str, list[Trace]]:
+    """Run all cases in one model: traces of RUNS by the case's name."""
+    stimuli = [(case.words, len(case.expected)) for case in cases]
+    instances = [case.instance for case in cases]
+    traces = kernel_bench.simulate(instances, stimuli, RUNS, sources=RTL, bench=BENCH, workdir=workdir)
+    return {case.name: [run[i] for run in traces] for i, case in enumerate(cases)}
+
+
+def check(case: Case, traces: Sequence[Trace]) -> None:
+    """Check handshakes, output words and every cycle, in all runs."""
+    for run, trace in zip(RUNS, traces, strict=True):
+        assert trace.faults == []
+        if case.registered:
+            assert not trace.followed
+        accepted, sent = case.model(trace.offered, trace.ready)
+        assert trace.accepted == accepted, f"{run}: input beats"
+        assert trace.cycles == sent, f"{run}: output beats"
+        assert run is ABORTED or len(trace.words) >= len(case.expected), f"{run}: output ends early"
+        words = [*case.expected, *case.surplus][: len(trace.words)]
+        assert trace.words == words, f"{run}: output words"
+
+
+def pack(values: Sequence[int], bits: int) -> int:
+    """Word of `values`, element 0 in the low bits, each two's complement or unsigned in `bits` bits."""
+    word = 0
+    for i, value in enumerate(values):
+        assert -(1 << bits) // 2 <= value < 1 << bits
+        word |= (int(value) & ((1 << bits) - 1)) << (i * bits)
+    return word
+
+
+def mem(words: Sequence[int]) -> str:
+    """Text of a memory file."""
+    return "".join(f"{word:x}\n" for word in words)

@@ -1,0 +1,283 @@
+"""Draws random chains of RTL kernels, with their SystemVerilog and their description for the cycle model.
+
+The descriptions come straight from the micro-architecture (steps, buffers, latencies), not from the FINN ops or the
+stitching, so that a slip in either cannot hide in both. What the chains compute is of no matter here, only when.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MAX_BEATS = 1500  # a frame, at any point of a chain: keeps the runs short
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A frame of height x width pixels of `channels` elements of `bits` bits, `elems` elements a beat.
+
+    aligned: beats do not straddle pixels. mask: a mask bit on top. taps: > 0 in a stream of windows, kernel_h * kernel_w.
+    """
+
+    height: int
+    width: int
+    channels: int
+    bits: int
+    elems: int
+    aligned: bool = True
+    mask: bool = False
+    taps: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.height * self.width * self.channels
+
+    @property
+    def beats(self) -> int:
+        return self.total // self.elems
+
+    @property
+    def data_width(self) -> int:
+        return self.elems * self.bits + int(self.mask)
+
+
+@dataclass
+class Chain:
+    """A drawn chain: `models` for the cycle model, `instances` (module, parameters, output width, FIFO index) for the RTL."""
+
+    source: Stream
+    sink: Stream
+    models: list[dict[str, Any]] = field(default_factory=list)
+    instances: list[tuple[str, dict[str, str], int]] = field(default_factory=list)
+    roms: dict[str, tuple[int, int]] = field(default_factory=dict)  # file: words, bits
+
+
+def divisors(number: int) -> list[int]:
+    return [d for d in range(1, number + 1) if number % d == 0]
+
+
+class Draw:
+    """One chain from one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.seed = seed
+
+    def pick(self, options: list[int]) -> int:
+        return int(options[self.rng.integers(len(options))])
+
+    def chance(self, probability: float) -> bool:
+        return bool(self.rng.random() < probability)
+
+    def chain(self) -> Chain:
+        channels = self.pick([1, 2, 3, 4, 6, 8, 12])
+        source = Stream(
+            height=self.pick([1, 2, 3, 4, 5, 6, 7]),
+            width=self.pick([1, 2, 3, 4, 5, 6, 7]),
+            channels=channels,
+            bits=self.pick([1, 1, 2, 8]),
+            elems=self.pick(divisors(channels)),
+        )
+        chain = Chain(source, source)
+        kernels = {"width_converter": self.gearbox, "window": self.window, "pool": self.pool, "threshold": self.threshold}
+        for _ in range(self.pick([2, 3, 4, 5, 6])):
+            if self.chance(0.6):
+                self.fifo(chain)
+            name = self.pick_kernel(chain.sink)
+            if name == "mvtu":
+                self.mvtu(chain)
+            else:
+                kernels[name](chain)
+        if self.chance(0.7):
+            self.fifo(chain)
+        return chain
+
+    def pick_kernel(self, stream: Stream) -> str:
+        if stream.taps:
+            return "pool" if self.chance(0.4) else "mvtu"
+        options = ["width_converter", "mvtu", "threshold"] + (["window"] * 3 if stream.aligned else [])
+        return options[self.rng.integers(len(options))]
+
+    def add(self, chain: Chain, module: str, parameters: dict[str, Any], model: dict[str, Any], sink: Stream) -> None:
+        name = f"c{self.seed}_{module}_{len(chain.models)}"
+        chain.models.append({"name": name, **model})
+        text = {key: f'"{value}"' if isinstance(value, str) else str(int(value)) for key, value in parameters.items()}
+        chain.instances.append((module, text, sink.data_width))
+        chain.sink = sink
+
+    def rom(self, chain: Chain, kind: str, words: int, bits: int) -> str:
+        name = f"c{self.seed}_{len(chain.models)}_{kind}.mem"
+        chain.roms[name] = (words, bits)
+        return name
+
+    def fifo(self, chain: Chain) -> None:
+        depth = self.pick([2, 2, 3, 4, 7, 16, 70])
+        stream = chain.sink
+        self.add(chain, "fifo", {"Width": stream.data_width, "Depth": depth}, {"model": "fifo", "depth": depth}, stream)
+
+    def gearbox(self, chain: Chain) -> None:
+        stream = chain.sink
+        wide = [d for d in divisors(stream.total) if d <= 16 and stream.total // d <= MAX_BEATS]
+        out = self.pick([d for d in wide if stream.channels % d == 0] if self.chance(0.5) else wide) if wide else stream.elems
+        parameters = {"ElemWidth": stream.bits, "InElems": stream.elems, "OutElems": out}
+        model = {"model": "gearbox", "in_elems": stream.elems, "out_elems": out, "cap": stream.elems + out}
+        aligned = stream.channels % out == 0
+        self.add(chain, "width_converter", parameters, model, replace(stream, elems=out, aligned=aligned))
+
+    def window(self, chain: Chain) -> None:
+        stream = chain.sink
+        words = stream.channels // stream.elems
+        geometry = {}
+        for axis, size in (("h", stream.height), ("w", stream.width)):
+            kernel = self.pick([1, 2, 2, 3, 3])
+            before, after = self.pick(list(range(kernel))), self.pick(list(range(kernel)))
+            kernel, before, after = (kernel, before, after) if size + before + after >= kernel else (1, 0, 0)
+            stride = self.pick([1, 1, 2, 3])
+            full = (size + before + after - kernel) // stride + 1
+            ofm = full if self.chance(0.8) else self.pick(list(range(1, full + 1)))  # fewer: rows or columns unused
+            geometry[axis] = (kernel, before, stride, ofm)
+        (kernel_h, top, stride_h, ofm_h), (kernel_w, left, stride_w, ofm_w) = geometry["h"], geometry["w"]
+        taps = kernel_h * kernel_w
+        if ofm_h * ofm_w * taps * words > MAX_BEATS:
+            self.fifo(chain)
+            return
+        enough = max(kernel_h + stride_h, 2 * kernel_h)
+        rows = enough if self.chance(0.6) else self.pick(list(range(kernel_h, enough + 1)))
+        mask = stream.bits == 1 and self.chance(0.5)
+        parameters = {
+            **{"Width": stream.elems * stream.bits, "WordsPerPixel": words, "HasMask": mask, "Rows": rows},
+            **{"IfmHeight": stream.height, "IfmWidth": stream.width, "OfmHeight": ofm_h, "OfmWidth": ofm_w},
+            **{"KernelH": kernel_h, "KernelW": kernel_w, "StrideH": stride_h, "StrideW": stride_w},
+            **{"PadTop": top, "PadLeft": left},
+        }
+        model = {
+            **{"model": "window", "words_per_pixel": words, "rows": rows, "latency": 2},
+            **{"ifm_height": stream.height, "ifm_width": stream.width, "ofm_height": ofm_h, "ofm_width": ofm_w},
+            **{"kernel_h": kernel_h, "kernel_w": kernel_w, "stride_h": stride_h, "stride_w": stride_w},
+            **{"pad_top": top, "pad_left": left},
+        }
+        channels = stream.channels * taps
+        sink = replace(stream, height=ofm_h, width=ofm_w, channels=channels, mask=mask, taps=taps)
+        self.add(chain, "window", parameters, model, sink)
+
+    def pool(self, chain: Chain) -> None:
+        stream = chain.sink
+        channels = stream.channels // stream.taps
+        words = channels // stream.elems
+        parameters = {"Elems": stream.elems, "ElemBits": stream.bits, "HasMask": stream.mask}
+        parameters |= {"Taps": stream.taps, "WordsPerPixel": words, "Signed": stream.bits > 1 and self.chance(0.5)}
+        steps = stream.taps * words
+        model = {"model": "steps", "steps": steps, "consume": steps, "latency": 1}
+        model |= {"emit_from": steps - words, "emit_period": 1}
+        self.add(chain, "pool", parameters, model, replace(stream, channels=channels, mask=False, taps=0))
+
+    def mvtu(self, chain: Chain) -> None:
+        stream = chain.sink
+        dense = not stream.taps and (not stream.aligned or self.chance(0.3))  # one vector a frame
+        fan_in = stream.total if dense else stream.channels
+        height, width = (1, 1) if dense else (stream.height, stream.width)
+        outputs = self.pick([1, 2, 3, 4, 6, 8, 10])
+        pe = self.pick(divisors(outputs))
+        sf, nf = fan_in // stream.elems, outputs // pe
+        if sf * nf * height * width > 4 * MAX_BEATS:
+            outputs, pe, nf = 1, 1, 1
+        acc = int(2 * fan_in).bit_length() + stream.bits + 3
+        thresholds = self.pick([0, 1, 1, 3])
+        bits = acc if thresholds == 0 else thresholds.bit_length()
+        binary = stream.bits == 1 and self.chance(0.7)
+        weight_bits = 1 if binary else self.pick([1, 2, 4])
+        parameters = {
+            **{"MW": fan_in, "MH": outputs, "SIMD": stream.elems, "PE": pe, "HasMask": stream.mask, "AccWidth": acc},
+            **{"NumThresholds": thresholds, "OutBits": bits},
+            "WeightFile": self.rom(chain, "w", sf * nf, pe * stream.elems * weight_bits),
+            "ThresholdFile": self.rom(chain, "t", nf, pe * (1 + thresholds * acc)),
+        }
+        if not binary:
+            bipolar = stream.bits == 1
+            parameters |= {"ActBits": stream.bits, "ActBipolar": bipolar, "WeightBits": weight_bits}
+            parameters |= {"ActSigned": not bipolar and self.chance(0.5)}
+        model = {"model": "steps", "steps": nf * sf, "consume": sf, "latency": 4}
+        model |= {"emit_from": sf - 1, "emit_period": sf}
+        sink = Stream(height, width, outputs, bits, pe)
+        self.add(chain, "xnor_mvtu" if binary else "mixed_mvtu", parameters, model, sink)
+
+    def threshold(self, chain: Chain) -> None:
+        stream = chain.sink
+        folds = stream.channels // stream.elems if stream.aligned else 1
+        count = self.pick([1, 3])
+        bits = count.bit_length()
+        parameters = {
+            **{"PE": stream.elems, "NF": folds, "InBits": stream.bits, "N": count, "OutBits": bits},
+            **{"AccWidth": stream.bits + 1},
+            "ThresholdFile": self.rom(chain, "t", folds, stream.elems * (1 + count * (stream.bits + 1))),
+        }
+        model = {"model": "steps", "steps": 1, "consume": 1, "emit_from": 0, "emit_period": 1, "latency": 2}
+        self.add(chain, "threshold", parameters, model, replace(stream, bits=bits))
+
+
+def draw(seed: int) -> Chain:
+    """The chain of a seed."""
+    return Draw(seed).chain()
+
+
+def _chain_module(name: str, chain: Chain) -> str:
+    """A module with the ports in_*, out_*: the chain's kernels, one after the other."""
+    lines = [
+        f"module {name} (input logic clk_i, input logic rst_ni,",
+        f"  input logic in_valid_i, output logic in_ready_o, input logic [{chain.source.data_width - 1}:0] in_data_i,",
+        f"  output logic out_valid_o, input logic out_ready_i, output logic [{chain.sink.data_width - 1}:0] out_data_o);",
+        f"  logic [{len(chain.models)}:0] valid, ready;",
+        f"  logic [{chain.source.data_width - 1}:0] data_0;",
+        "  assign valid[0] = in_valid_i; assign in_ready_o = ready[0]; assign data_0 = in_data_i;",
+    ]
+    for i, (module, parameters, width) in enumerate(chain.instances):
+        values = ", ".join(f".{key}({value})" for key, value in parameters.items())
+        status = ", .full_o(), .empty_o()" if module == "fifo" else ""
+        lines += [
+            f"  logic [{width - 1}:0] data_{i + 1};",
+            f"  {module} #({values}) u_{i} (.clk_i, .rst_ni,",
+            f"    .in_valid_i(valid[{i}]), .in_ready_o(ready[{i}]), .in_data_i(data_{i}),",
+            f"    .out_valid_o(valid[{i + 1}]), .out_ready_i(ready[{i + 1}]), .out_data_o(data_{i + 1}){status});",
+        ]
+    end = len(chain.models)
+    lines += [
+        f"  assign out_valid_o = valid[{end}]; assign ready[{end}] = out_ready_i; assign out_data_o = data_{end};",
+        "endmodule",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def bank(chains: list[Chain], widths: tuple[int, int]) -> str:
+    """SystemVerilog of an `accelerator` holding all chains side by side; the plusarg +chain=N picks the one that is fed."""
+    count, (in_width, out_width) = len(chains), widths
+    lines = [
+        "module accelerator (input logic clk_i, input logic rst_ni,",
+        f"  input logic [{in_width - 1}:0] s_axis_tdata, input logic s_axis_tvalid, output logic s_axis_tready,",
+        f"  output logic [{out_width - 1}:0] m_axis_tdata, output logic m_axis_tvalid, input logic m_axis_tready,",
+        "  output logic m_axis_tlast, output logic fifo_full_o, output logic fifo_empty_o);",
+        f"  logic [{count - 1}:0] valid, ready;",
+        f"  logic [{out_width - 1}:0] data [{count}];",
+        "  int unsigned chosen;",
+        '  initial if ($value$plusargs("chain=%d", chosen) == 0) $fatal(1, "no +chain");',
+        "  assign s_axis_tready = ready[chosen]; assign m_axis_tvalid = valid[chosen];",
+        "  assign m_axis_tdata = data[chosen]; assign m_axis_tlast = 1'b0;",
+        "  assign fifo_full_o = 1'b0; assign fifo_empty_o = 1'b0;",
+    ]
+    for i, chain in enumerate(chains):
+        lines += [
+            f"  logic [{chain.sink.data_width - 1}:0] data_{i};",
+            f"  assign data[{i}] = {out_width}'(data_{i});",
+            f"  chain_{i} u_{i} (.clk_i, .rst_ni, .in_valid_i(s_axis_tvalid && chosen == {i}), .in_ready_o(ready[{i}]),",
+            f"    .in_data_i(s_axis_tdata[{chain.source.data_width - 1}:0]), .out_valid_o(valid[{i}]),",
+            f"    .out_ready_i(m_axis_tready && chosen == {i}), .out_data_o(data_{i}));",
+        ]
+    return "\n".join([*lines, "endmodule", *(_chain_module(f"chain_{i}", c) for i, c in enumerate(chains))])
+
+
+def write_roms(chains: list[Chain], directory: Path) -> None:
+    """Fill every ROM with random words."""
+    rng = np.random.default_rng(1)
+    for name, (words, bits) in (item for chain in chains for item in chain.roms.items()):
+        rows = (int.from_bytes(rng.bytes(-(-bits // 8)), "little") % (1 << bits) for _ in range(words))
+        (directory / name).write_text("\n".join(f"{row:x}" for row in rows) + "\n")

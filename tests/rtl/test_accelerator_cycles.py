@@ -1,0 +1,62 @@
+"""The cycle model against the RTL: every frame of random chains of kernels must leave in the very cycle predicted."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_pipelines import bank, draw, write_roms
+
+from flipflow.sim import verilator
+from flipflow.sim.cycle_model import predict
+from flipflow.sim.runner import Job, run
+
+RTL = Path(__file__).parents[2] / "hw" / "rtl"
+CHAINS = 12  # a build
+FRAMES = 4
+STALLS = ((0.0, 0), (0.3, 1), (0.8, 2))
+
+
+def compare(first_seed: int, directory: Path) -> None:
+    """Build the chains of CHAINS seeds into one simulator and run each with and without stalls."""
+    seeds = range(first_seed, first_seed + CHAINS)
+    chains = [draw(seed) for seed in seeds]
+    in_width = max(chain.source.data_width for chain in chains)
+    out_width = max(chain.sink.data_width for chain in chains)
+    top = directory / "accelerator.sv"
+    top.write_text(bank(chains, (in_width, out_width)))
+    write_roms(chains, directory)
+    binary = verilator.build([top, *sorted(RTL.glob("*.sv"))], jobs=1, quick=True)
+    for index, (seed, chain) in enumerate(zip(seeds, chains, strict=True)):
+        rng = np.random.default_rng(seed)
+        words = -(-in_width // 32)
+        beats = rng.integers(0, 2**32, (FRAMES, chain.source.beats, words), dtype=np.uint32)
+        if in_width % 32:
+            beats[..., -1] &= np.uint32((1 << in_width % 32) - 1)
+        for stall, stall_seed in STALLS:
+            expected = predict(
+                chain.models, FRAMES, chain.source.beats, chain.sink.beats, stall=stall, seed=stall_seed
+            ).completion
+            job = Job(
+                frames=FRAMES,
+                in_beats=chain.source.beats,
+                out_beats=chain.sink.beats,
+                in_words=words,
+                out_words=-(-out_width // 32),
+                patience=50_000,
+                stall=stall,
+                seed=stall_seed,
+                check_last=False,
+                arguments=[f"+chain={index}"],
+            )
+            found = run(binary, directory, job, [beats], fifos=[]).completion
+            assert np.array_equal(found, expected), (seed, stall, found, expected, chain.models)
+
+
+def test_random_chains(tmp_path: Path) -> None:
+    compare(0, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", range(1, 21))
+def test_many_random_chains(group: int, tmp_path: Path) -> None:
+    compare(group * CHAINS, tmp_path)
