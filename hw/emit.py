@@ -21,26 +21,26 @@ _CHILDREN = {
 }
 
 
-def sources(model: Any) -> dict[str, str]:
-    """SystemVerilog of the kernels that a stitched graph uses: file name -> text."""
+def modules_of(model: Any) -> "list[RtlModule]":
+    """RTL instances of a stitched graph's kernels, in stream order, with their memory files."""
+    return [op.rtl_module(params_of(model, op)) for op in kernels_of(model)]
+
+
+def sources(modules: "list[RtlModule]") -> dict[str, str]:
+    """SystemVerilog of the kernels in use: file name -> text."""
     names: set[str] = set()
-    for op in kernels_of(model):
-        module = op.rtl_module(params_of(model, op)).name
-        names |= {module, *_CHILDREN.get(module, ())}
+    for module in modules:
+        names |= {module.name, *_CHILDREN.get(module.name, ())}
     return {f"{name}.sv": (RTL / f"{name}.sv").read_text() for name in sorted(names)}
 
 
-def memories(model: Any) -> dict[str, str]:
-    """Memory files of a stitched graph: file name -> hexadecimal words, one a line."""
-    files: dict[str, str] = {}
-    for op in kernels_of(model):
-        for name, lines in op.rtl_module(params_of(model, op)).memory.items():
-            files[name] = "\n".join(lines) + "\n"
-    return files
+def memories(modules: "list[RtlModule]") -> dict[str, str]:
+    """Memory files of the kernels in use: file name -> hexadecimal words, one a line."""
+    return {name: "\n".join(lines) + "\n" for module in modules for name, lines in module.memory.items()}
 
 
-def top(model: Any, name: str, timing: Timing) -> str:
-    """The top level `accelerator` of a stitched graph, as SystemVerilog."""
+def top(model: Any, modules: "list[RtlModule]", name: str, timing: Timing) -> str:
+    """The top level `accelerator` of a stitched graph and its modules, as SystemVerilog."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
     ops = kernels_of(model)
@@ -57,8 +57,7 @@ def top(model: Any, name: str, timing: Timing) -> str:
             "sink": links[index + 1],
             "fifo": fifos.index(op.name) if op.name in fifos else 0,
         }
-        for index, op in enumerate(ops)
-        for module in [op.rtl_module(params_of(model, op))]
+        for index, (op, module) in enumerate(zip(ops, modules, strict=True))
     ]
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # What a block RAM weighs against LUTs where two foldings are compared: an ECP5-85F has 83,640 LUT4s and 208 block RAMs.
 LUTS_PER_BRAM = 402
+# Products a cycle, on average, where nothing is asked for: small enough for mid-size parts (FINN's CNV example folds to as many),
+# large enough that a simulation of a few images takes seconds.
+DEFAULT_LANES = 1024
 _CONVOLVING = ("XnorMvtu", "MixedMvtu")
 
 
@@ -114,11 +117,19 @@ def fold(model: Any, request: FoldRequest) -> list[LayerFold]:
     budget = _budget(request)
     if budget is None and fixed:
         budget = max(_fastest(layer, fixed[layer.name]).cycles for layer in layers if layer.name in fixed)
-        reachable = max(_fastest(layer, fixed.get(layer.name, {})).cycles for layer in layers)
-        budget = max(budget, reachable)
-    elif budget is not None:
+        budget = max(budget, _reachable(layers, fixed))
+    elif budget is None:
+        budget = max(_default_cycles(layers), _reachable(layers, fixed))
+    else:
         _check_reachable(layers, fixed, budget, request)
     return [_cheapest(layer, fixed.get(layer.name, {}), budget) for layer in layers]
+
+
+def legal_values(model: Any) -> dict[str, dict[str, list[int]]]:
+    """Legal values of every layer's knobs, rising: {layer: {"pe": [...], "simd": [...]}}; pools have simd only,
+    thresholds pe.
+    """
+    return {layer.name: layer.legal() for layer in _layers(kernels_of(model))}
 
 
 def _layers(ops: "list[KernelOp]") -> list[_Layer]:
@@ -174,6 +185,17 @@ def _budget(request: FoldRequest) -> int | None:
     return min(limits) if limits else None
 
 
+def _default_cycles(layers: list[_Layer]) -> int:
+    """Cycles a frame at which the busiest layers do DEFAULT_LANES products a cycle together."""
+    sequential = sum(layer.apply({key: values[0] for key, values in layer.legal().items()}).cycles for layer in layers)
+    return -(-sequential // DEFAULT_LANES)
+
+
+def _reachable(layers: list[_Layer], fixed: dict[str, dict[str, int]]) -> int:
+    """Cycles a frame of the slowest layer at its fastest."""
+    return max(_fastest(layer, fixed.get(layer.name, {})).cycles for layer in layers)
+
+
 def _fastest(layer: _Layer, fixed: Mapping[str, int]) -> LayerFold:
     return layer.apply({key: fixed.get(key, values[-1]) for key, values in layer.legal().items()})
 
@@ -195,11 +217,9 @@ def _check_reachable(layers: list[_Layer], fixed: dict[str, dict[str, int]], bud
     raise FlipflowError("E305", what, f"layer {slowest.name}", fix)
 
 
-def _cheapest(layer: _Layer, fixed: Mapping[str, int], budget: int | None) -> LayerFold:
-    """Apply the cheapest folding within budget; PE = SIMD = 1 where there is no budget."""
+def _cheapest(layer: _Layer, fixed: Mapping[str, int], budget: int) -> LayerFold:
+    """Apply the cheapest folding within budget."""
     legal = {key: [fixed[key]] if key in fixed else values for key, values in layer.legal().items()}
-    if budget is None:
-        return layer.apply({key: values[0] for key, values in legal.items()})
     choices: list[dict[str, int]] = [{}]
     for key, values in legal.items():
         choices = [{**choice, key: value} for choice in choices for value in values]

@@ -54,7 +54,9 @@ def assemble(chain: list[KernelNode], meta: dict[str, Any]) -> Any:
         nodes.append(helper.make_node(item.op_type, [tensor, *names], [output], item.name, domain=DOMAIN, **attributes))
         tensor = output
     ops = [getCustomOp(node) for node in nodes]
-    source = helper.make_tensor_value_info("images", TensorProto.FLOAT, ops[0].get_normal_input_shape())
+    shape = meta.get("input", {}).get("shape")
+    shape = ops[0].get_normal_input_shape() if shape is None else [1, *shape]
+    source = helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)
     for op, node in zip(ops, nodes, strict=True):
         infos.append(helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, op.get_normal_output_shape()))
     graph = helper.make_graph(nodes, "kernels", [source], infos[-1:], initializers, value_info=infos[:-1])

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flipflow.sim import verilator
-from flipflow.sim.beats import check_images, input_stream, output_stream, pack, unpack
-from flipflow.sim.runner import Job, Progress, run
 from numpy.typing import NDArray
 
 from flipflow.errors import FlipflowError
+from flipflow.sim import verilator
+from flipflow.sim.beats import check_images, input_stream, output_stream, pack, unpack
+from flipflow.sim.runner import Job, Progress, run
 
 _SOURCES = (".sv", ".v")
 

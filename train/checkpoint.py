@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +58,30 @@ def save(path: Path, content: dict[str, Any]) -> None:
             handle.flush()
             os.fsync(handle.fileno())
         if path.exists():
-            keep = path.with_suffix(".keep")
-            keep.unlink(missing_ok=True)
-            keep.hardlink_to(path)
-            keep.replace(previous(path))
+            _keep_previous(path)
         temporary.replace(path)
         _sync_folder(path.parent)
-    except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
+    except (OSError, RuntimeError) as error:  # torch reports some failed writes as RuntimeError
         temporary.unlink(missing_ok=True)
-        full = isinstance(error, RuntimeError) or error.errno == errno.ENOSPC
-        what = "the disk is full." if full else f"it cannot be written ({error})."
-        fix = "Free some space and start the run again: it goes on from the last whole checkpoint."
-        raise FlipflowError("E165", what, str(path), fix) from error
+        raise write_error(path, error) from error
+
+
+def write_error(path: Path, error: OSError | RuntimeError) -> FlipflowError:
+    """E165 for a file of the run that could not be written."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = "the disk is full." if full else f"it cannot be written ({error})."
+    fix = "Make room or give write access, and start the run again: it goes on from the last whole checkpoint."
+    return FlipflowError("E165", what, str(path), fix)
+
+
+def _keep_previous(path: Path) -> None:
+    keep = path.with_suffix(".keep")
+    keep.unlink(missing_ok=True)
+    try:
+        keep.hardlink_to(path)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(path, keep)
+    keep.replace(previous(path))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -144,9 +144,9 @@ def activation(bits: int, estimator: str) -> nn.Module:
     return module
 
 
-def pixel_input(bits: int) -> nn.Module:
-    """Unsigned integers of so many bits with scale 1: floats 0..2^bits-1 pass unchanged."""
-    module: nn.Module = QuantIdentity(act_quant=FixedPointActivation.let(fixed_point_bits=bits, fixed_point_scale=1.0))
+def pixel_input() -> nn.Module:
+    """Unsigned 8-bit integers with scale 1: pixels 0..255, given as floats, pass unchanged."""
+    module: nn.Module = QuantIdentity(act_quant=FixedPointActivation.let(fixed_point_bits=8, fixed_point_scale=1.0))
     return module
 
 

@@ -59,7 +59,10 @@ def train(  # noqa: PLR0913, PLR0917 - the four sections of the configuration, w
     E172 (device).
     """
     start = perf_counter()
-    run_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise store.write_error(run_dir, error) from error
     path = run_dir / CHECKPOINT
     sections = {"model": config_model, "data": config_data, "train": config_train, "ovsw": config_ovsw}
     config = {name: section.model_dump(mode="json") for name, section in sections.items()}
@@ -113,8 +116,7 @@ def _run(
             best = {"epoch": trainer.epoch, "val_accuracy": line["val_accuracy"], "model": weights}
         state = {**fixed, "trainer": trainer.state_dict(), "best": best, "test_accuracy": None}
         # The line first: a kill between the two leaves a line too many, which resuming trims, and never one too few.
-        with (run_dir / METRICS).open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(line) + "\n")
+        _append(run_dir / METRICS, json.dumps(line) + "\n")
         store.save(run_dir / CHECKPOINT, state)
     return state
 
@@ -190,6 +192,14 @@ def _refuse_other_config(path: Path, old: dict[str, Any], new: dict[str, Any]) -
         )
 
 
+def _append(path: Path, line: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as handle:
+            handle.write(line)
+    except OSError as error:
+        raise store.write_error(path, error) from error
+
+
 def _trim_metrics(path: Path, epochs: int) -> None:
     """Keep the lines of the first `epochs` epochs, each once; a line cut short by a kill goes too."""
     if not path.is_file():
@@ -203,5 +213,8 @@ def _trim_metrics(path: Path, epochs: int) -> None:
         if epoch == len(kept) + 1 and epoch <= epochs:
             kept.append(line)
     temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise store.write_error(path, error) from error

@@ -50,7 +50,7 @@ def build_model(config: ModelConfig, input_shape: tuple[int, int, int], classes:
     Raises: FlipflowError E171 where a map shrinks to nothing.
     """
     chain = _Chain(config, input_shape)
-    chain.modules["input"] = L.pixel_input(config.input_bits)
+    chain.modules["input"] = L.pixel_input()
     for layer in config.layers:
         _add_conv(chain, layer)
     channels, height, width = chain.shape

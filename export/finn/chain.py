@@ -166,15 +166,21 @@ def _padding(model: Any, node: NodeProto, pad: NodeProto | None, x: Format) -> t
     return pads, kinds[value] if any(pads) else "none"
 
 
+def implicit(node: NodeProto) -> bool:
+    """Whether a Conv or MaxPool leaves its padding to the runtime."""
+    return attributes(node).get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
+
+
 def _layer(model: Any, node: NodeProto, pad: NodeProto | None, x: Format) -> Layer:
     weights, form = _weights(model, node)
     values = attributes(node)
     stride = _pair(values.get("strides"), (1, 1))
     pads, kind = _padding(model, node, pad, x) if node.op_type == "Conv" else ((0, 0, 0, 0), "none")
     dilations = _pair(values.get("dilations"), (1, 1))
-    if values.get("group", 1) != 1 or set(dilations) != {1} or len(node.input) != 2 or len(stride) != 2:
-        fix = "Use 2-D convolutions of group 1 and dilation 1 without bias (a bias is an Add node)."
-        raise fail("E254", node, "groups, dilations or a bias are not supported.", fix)
+    plain = values.get("group", 1) == 1 and set(dilations) == {1} and len(node.input) == 2 and len(stride) == 2
+    if not plain or implicit(node):
+        fix = "Use 2-D convolutions of group 1, dilation 1, explicit pads, without bias (a bias is an Add node)."
+        raise fail("E254", node, "groups, dilations, auto_pad or a bias are not supported.", fix)
     start = pad.input[0] if pad is not None else node.input[0]
     name = node.name or node.output[0]
     return Layer(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from flipflow.export.finn.chain import Chain, Layer, Segment, fail
+from flipflow.export.finn.chain import Chain, Layer, Segment, fail, implicit
 from flipflow.export.finn.formats import Format, attributes
 from flipflow.export.finn.thresholds import Pool, Reach, Thresholds, derive, input_reach, layer_reach
 
@@ -195,8 +195,10 @@ def _pool(builder: GraphBuilder, chain: Chain, pool: Pool) -> None:
     values = attributes(pool.node)
     out = to_nhwc(chain.shape(pool.node.output[0]))
     kernel = [int(v) for v in values["kernel_shape"]]  # type: ignore[attr-defined]
-    if len(kernel) != 2 or any(v != 1 for v in values.get("dilations", [1])):  # type: ignore[attr-defined]
-        raise fail("E254", pool.node, "only 2-D pools without dilation are supported.", "Use MaxPool2d.")
+    dilated = any(v != 1 for v in values.get("dilations", [1]))  # type: ignore[attr-defined]
+    if len(kernel) != 2 or dilated or implicit(pool.node):
+        what = "only 2-D pools with explicit pads and without dilation are supported."
+        raise fail("E254", pool.node, what, "Use MaxPool2d, and give its padding as numbers.")
     low = [int(c) for c in np.flatnonzero(pool.minimum)]
     builder.add(
         "MaxMinPool",

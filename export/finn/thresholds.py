@@ -54,7 +54,8 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class _Task:
-    """What `derive` works on: the source's real values are reach * scale; form is that of the segment's last quantizer."""
+    """What `derive` works on: the source's real values are reach * scale; form is that of the segment's last
+    quantizer."""
 
     program: Program
     segment: Segment

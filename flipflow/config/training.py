@@ -55,7 +55,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "order": "conv-bn-sign-pool",
     },
     "digits-cnn": {
-        "layers": [_conv(16), _conv(32, pool=2), _conv(32)],
+        "layers": [_conv(32), _conv(32, pool=2), _conv(64)],
         "padding": "zero",
         "order": "conv-bn-pool-sign",
     },
@@ -68,7 +68,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 
 class ModelConfig(_Section):
-    """The network. Pixels 0..255 go in as floats; logits come out.
+    """The network. Pixels 0..255 go in as floats, exactly; logits come out.
 
     network: a name of NETWORKS; "cnn" needs `layers`, "mlp" needs `hidden`.
     layers: the convolutions.
@@ -78,7 +78,6 @@ class ModelConfig(_Section):
     order: where the max-pool stands among convolution, batch norm (bn) and activation (sign).
     first_weight_bits, last_weight_bits: 1 for binary, else fixed point of so many bits with a power-of-two scale.
     activation_bits: 1 for sign, else unsigned fixed point.
-    input_bits: of the unsigned pixels.
     estimator, weight_estimator: gradient through the sign of activations and of weights (flipflow.train.estimators).
     """
 
@@ -90,7 +89,6 @@ class ModelConfig(_Section):
     first_weight_bits: int = Field(default=8, ge=1, le=8)
     last_weight_bits: int = Field(default=8, ge=1, le=8)
     activation_bits: int = Field(default=1, ge=1, le=8)
-    input_bits: int = Field(default=8, ge=1, le=8)
     estimator: Estimator = "bireal"
     weight_estimator: Estimator = "identity"
 

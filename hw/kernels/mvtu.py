@@ -75,7 +75,9 @@ class MvtuOp(KernelOp):
     def run(self, tensor: Tensor, params: dict[str, Tensor]) -> Tensor:
         """Signed dot products (masked taps are 0), then thresholds."""
         # float64 products of integers below 2^53 are exact, and run through BLAS.
-        sums = np.rint(tensor.astype(np.float64) @ params["weights"].astype(np.float64)).astype(np.int64)
+        rows = tensor.reshape(-1, self.integer("MW")).astype(np.float64)
+        sums = np.rint(rows @ params["weights"].astype(np.float64)).astype(np.int64)
+        sums = sums.reshape(*tensor.shape[:-1], self.integer("MH"))
         if not self.integer("Thresholds"):
             return sums
         acc = self.accumulate(sums)

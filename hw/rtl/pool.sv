@@ -28,7 +28,7 @@ module pool #(
 );
   localparam int unsigned FoldAddrW = (WordsPerPixel > 1) ? $clog2(WordsPerPixel) : 1;
   localparam int unsigned TapWidth  = (Taps > 1) ? $clog2(Taps) : 1;
-  localparam logic [ElemBits-1:0] Least = Signed ? ElemBits'(1) << (ElemBits - 1) : '0;
+  localparam logic [ElemBits-1:0] Least = Signed ? ElemBits'(1) << (ElemBits - 1) : '0;  // of all elements
 
   if (Elems < 1 || ElemBits < 1 || Taps < 1 || WordsPerPixel < 1) begin : gen_check_size
     $error("pool: Elems, ElemBits, Taps and WordsPerPixel must be at least 1");
@@ -102,19 +102,26 @@ module pool #(
     assign use_min = MinMask;
   end
 
-  for (genvar e = 0; e < Elems; e++) begin : gen_elem
-    logic [ElemBits-1:0] old_value, new_value, neutral;
-    logic                take;
+  if (ElemBits == 1 && !Signed) begin : gen_bits
+    // Max is OR, min is AND. What a window starts from, the neutral element, is use_min itself.
+    logic [Elems-1:0] old_bits;
+    assign old_bits = tap_first ? use_min : best;
+    assign result   = real_tap ? (old_bits & data) | ((old_bits | data) & ~use_min) : old_bits;
+  end else begin : gen_integers
+    for (genvar e = 0; e < Elems; e++) begin : gen_elem
+      logic [ElemBits-1:0] old_value, new_value, neutral;
+      logic                take;
 
-    // What a window starts from: the neutral element of max or min.
-    assign neutral   = use_min[e] ? ~Least : Least;
-    assign old_value = tap_first ? neutral : best[e*ElemBits+:ElemBits];
-    assign new_value = data[e*ElemBits+:ElemBits];
-    if (Signed) begin : gen_signed
-      assign take = use_min[e] ? $signed(new_value) < $signed(old_value) : $signed(new_value) > $signed(old_value);
-    end else begin : gen_unsigned
-      assign take = use_min[e] ? new_value < old_value : new_value > old_value;
+      // What a window starts from: the neutral element of max or min.
+      assign neutral   = use_min[e] ? ~Least : Least;
+      assign old_value = tap_first ? neutral : best[e*ElemBits+:ElemBits];
+      assign new_value = data[e*ElemBits+:ElemBits];
+      if (Signed) begin : gen_signed
+        assign take = use_min[e] ? $signed(new_value) < $signed(old_value) : $signed(new_value) > $signed(old_value);
+      end else begin : gen_unsigned
+        assign take = use_min[e] ? new_value < old_value : new_value > old_value;
+      end
+      assign result[e*ElemBits+:ElemBits] = (real_tap && take) ? new_value : old_value;
     end
-    assign result[e*ElemBits+:ElemBits] = (real_tap && take) ? new_value : old_value;
   end
 endmodule

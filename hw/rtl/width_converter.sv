@@ -40,6 +40,7 @@ module width_converter #(
   localparam int unsigned CapUnits   = InUnits + OutUnits;
   localparam int unsigned LevelWidth = $clog2(CapUnits + 1);
   localparam int unsigned IndexWidth = $clog2(CapUnits);
+  localparam int unsigned FillWidth  = $clog2(OutUnits + 1);
 
   if (ElemWidth < 1 || InElems < 1 || OutElems < 1) begin : gen_check_size
     $error("width_converter: ElemWidth, InElems and OutElems must be at least 1");
@@ -66,8 +67,8 @@ module width_converter #(
       buffer_d = buffer_q >> (OutUnits * UnitWidth);
     end
     if (push) begin
-      // A word is taken only while fill <= OutUnits, so it fits.
-      buffer_d[IndexWidth'(fill)+:InUnits] = in_data_i;
+      // A word is taken only while fill <= OutUnits: it fits, and FillWidth bits choose among its few places.
+      buffer_d[IndexWidth'(FillWidth'(fill))+:InUnits] = in_data_i;
     end
   end
 

@@ -17,7 +17,7 @@ MAX_BEATS = 1500  # a frame, at any point of a chain: keeps the runs short
 class Stream:
     """A frame of height x width pixels of `channels` elements of `bits` bits, `elems` elements a beat.
 
-    aligned: beats do not straddle pixels. mask: a mask bit on top. taps: > 0 in a stream of windows, kernel_h * kernel_w.
+    aligned: beats do not straddle pixels. mask: a mask bit on top. taps: of a stream of windows, kernel_h * kernel_w.
     """
 
     height: int
@@ -44,7 +44,7 @@ class Stream:
 
 @dataclass
 class Chain:
-    """A drawn chain: `models` for the cycle model, `instances` (module, parameters, output width, FIFO index) for the RTL."""
+    """A drawn chain: `models` for the cycle model, `instances` (module, parameters, output width) for the RTL."""
 
     source: Stream
     sink: Stream
@@ -80,7 +80,12 @@ class Draw:
             elems=self.pick(divisors(channels)),
         )
         chain = Chain(source, source)
-        kernels = {"width_converter": self.gearbox, "window": self.window, "pool": self.pool, "threshold": self.threshold}
+        kernels = {
+            "width_converter": self.gearbox,
+            "window": self.window,
+            "pool": self.pool,
+            "threshold": self.threshold,
+        }
         for _ in range(self.pick([2, 3, 4, 5, 6])):
             if self.chance(0.6):
                 self.fifo(chain)
@@ -119,7 +124,11 @@ class Draw:
     def gearbox(self, chain: Chain) -> None:
         stream = chain.sink
         wide = [d for d in divisors(stream.total) if d <= 16 and stream.total // d <= MAX_BEATS]
-        out = self.pick([d for d in wide if stream.channels % d == 0] if self.chance(0.5) else wide) if wide else stream.elems
+        out = (
+            self.pick([d for d in wide if stream.channels % d == 0] if self.chance(0.5) else wide)
+            if wide
+            else stream.elems
+        )
         parameters = {"ElemWidth": stream.bits, "InElems": stream.elems, "OutElems": out}
         model = {"model": "gearbox", "in_elems": stream.elems, "out_elems": out, "cap": stream.elems + out}
         aligned = stream.channels % out == 0
@@ -146,16 +155,36 @@ class Draw:
         rows = enough if self.chance(0.6) else self.pick(list(range(kernel_h, enough + 1)))
         mask = stream.bits == 1 and self.chance(0.5)
         parameters = {
-            **{"Width": stream.elems * stream.bits, "WordsPerPixel": words, "HasMask": mask, "Rows": rows},
-            **{"IfmHeight": stream.height, "IfmWidth": stream.width, "OfmHeight": ofm_h, "OfmWidth": ofm_w},
-            **{"KernelH": kernel_h, "KernelW": kernel_w, "StrideH": stride_h, "StrideW": stride_w},
-            **{"PadTop": top, "PadLeft": left},
+            "Width": stream.elems * stream.bits,
+            "WordsPerPixel": words,
+            "HasMask": mask,
+            "Rows": rows,
+            "IfmHeight": stream.height,
+            "IfmWidth": stream.width,
+            "OfmHeight": ofm_h,
+            "OfmWidth": ofm_w,
+            "KernelH": kernel_h,
+            "KernelW": kernel_w,
+            "StrideH": stride_h,
+            "StrideW": stride_w,
+            "PadTop": top,
+            "PadLeft": left,
         }
         model = {
-            **{"model": "window", "words_per_pixel": words, "rows": rows, "latency": 2},
-            **{"ifm_height": stream.height, "ifm_width": stream.width, "ofm_height": ofm_h, "ofm_width": ofm_w},
-            **{"kernel_h": kernel_h, "kernel_w": kernel_w, "stride_h": stride_h, "stride_w": stride_w},
-            **{"pad_top": top, "pad_left": left},
+            "model": "window",
+            "words_per_pixel": words,
+            "rows": rows,
+            "latency": 2,
+            "ifm_height": stream.height,
+            "ifm_width": stream.width,
+            "ofm_height": ofm_h,
+            "ofm_width": ofm_w,
+            "kernel_h": kernel_h,
+            "kernel_w": kernel_w,
+            "stride_h": stride_h,
+            "stride_w": stride_w,
+            "pad_top": top,
+            "pad_left": left,
         }
         channels = stream.channels * taps
         sink = replace(stream, height=ofm_h, width=ofm_w, channels=channels, mask=mask, taps=taps)
@@ -188,8 +217,14 @@ class Draw:
         binary = stream.bits == 1 and self.chance(0.7)
         weight_bits = 1 if binary else self.pick([1, 2, 4])
         parameters = {
-            **{"MW": fan_in, "MH": outputs, "SIMD": stream.elems, "PE": pe, "HasMask": stream.mask, "AccWidth": acc},
-            **{"NumThresholds": thresholds, "OutBits": bits},
+            "MW": fan_in,
+            "MH": outputs,
+            "SIMD": stream.elems,
+            "PE": pe,
+            "HasMask": stream.mask,
+            "AccWidth": acc,
+            "NumThresholds": thresholds,
+            "OutBits": bits,
             "WeightFile": self.rom(chain, "w", sf * nf, pe * stream.elems * weight_bits),
             "ThresholdFile": self.rom(chain, "t", nf, pe * (1 + thresholds * acc)),
         }
@@ -208,8 +243,12 @@ class Draw:
         count = self.pick([1, 3])
         bits = count.bit_length()
         parameters = {
-            **{"PE": stream.elems, "NF": folds, "InBits": stream.bits, "N": count, "OutBits": bits},
-            **{"AccWidth": stream.bits + 1},
+            "PE": stream.elems,
+            "NF": folds,
+            "InBits": stream.bits,
+            "N": count,
+            "OutBits": bits,
+            "AccWidth": stream.bits + 1,
             "ThresholdFile": self.rom(chain, "t", folds, stream.elems * (1 + count * (stream.bits + 1))),
         }
         model = {"model": "steps", "steps": 1, "consume": 1, "emit_from": 0, "emit_period": 1, "latency": 2}
@@ -226,7 +265,8 @@ def _chain_module(name: str, chain: Chain) -> str:
     lines = [
         f"module {name} (input logic clk_i, input logic rst_ni,",
         f"  input logic in_valid_i, output logic in_ready_o, input logic [{chain.source.data_width - 1}:0] in_data_i,",
-        f"  output logic out_valid_o, input logic out_ready_i, output logic [{chain.sink.data_width - 1}:0] out_data_o);",
+        "  output logic out_valid_o, input logic out_ready_i,",
+        f"  output logic [{chain.sink.data_width - 1}:0] out_data_o);",
         f"  logic [{len(chain.models)}:0] valid, ready;",
         f"  logic [{chain.source.data_width - 1}:0] data_0;",
         "  assign valid[0] = in_valid_i; assign in_ready_o = ready[0]; assign data_0 = in_data_i;",
@@ -249,7 +289,7 @@ def _chain_module(name: str, chain: Chain) -> str:
 
 
 def bank(chains: list[Chain], widths: tuple[int, int]) -> str:
-    """SystemVerilog of an `accelerator` holding all chains side by side; the plusarg +chain=N picks the one that is fed."""
+    """SystemVerilog of an `accelerator` of all chains side by side; the plusarg +chain=N picks the one that is fed."""
     count, (in_width, out_width) = len(chains), widths
     lines = [
         "module accelerator (input logic clk_i, input logic rst_ni,",
@@ -268,7 +308,8 @@ def bank(chains: list[Chain], widths: tuple[int, int]) -> str:
         lines += [
             f"  logic [{chain.sink.data_width - 1}:0] data_{i};",
             f"  assign data[{i}] = {out_width}'(data_{i});",
-            f"  chain_{i} u_{i} (.clk_i, .rst_ni, .in_valid_i(s_axis_tvalid && chosen == {i}), .in_ready_o(ready[{i}]),",
+            f"  chain_{i} u_{i} (.clk_i, .rst_ni,",
+            f"    .in_valid_i(s_axis_tvalid && chosen == {i}), .in_ready_o(ready[{i}]),",
             f"    .in_data_i(s_axis_tdata[{chain.source.data_width - 1}:0]), .out_valid_o(valid[{i}]),",
             f"    .out_ready_i(m_axis_tready && chosen == {i}), .out_data_o(data_{i}));",
         ]

@@ -1,7 +1,7 @@
 """Cycle behaviour of the stream kernels, cycle by cycle from their definition, for any pattern of stalls.
 
-Every function takes what source and sink did (bit t of `offered` and `ready`: in_valid_i and out_ready_i in cycle t) and
-returns the cycles in which input words and output words must have been taken.
+Every function takes what source and sink did (bit t of `offered` and `ready`: in_valid_i and out_ready_i in cycle t)
+and returns the cycles in which input words and output words must have been taken.
 """
 
 from dataclasses import dataclass, field

@@ -133,12 +133,25 @@ class Net:
         return path
 
 
+def canonical_tensors(path: Path, images: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """All tensors of the canonical file by qonnx' own execution, images [N,...]: only the static batch is widened."""
+    proto = onnx.load(path)
+    infos = {info.name: info for info in (*proto.graph.input, *proto.graph.output, *proto.graph.value_info)}
+    name: str | None = proto.graph.input[0].name
+    while name is not None:
+        infos[name].type.tensor_type.shape.dim[0].dim_value = len(images)
+        name = next((node.output[0] for node in proto.graph.node if name in node.input), None)
+    model = ModelWrapper(proto)
+    tensors: dict[str, np.ndarray[Any, Any]] = execute_onnx(
+        model, {proto.graph.input[0].name: images.astype(np.float32)}, True
+    )
+    return tensors
+
+
 def canonical_logits(path: Path, images: np.ndarray[Any, Any], scale: float = 1.0) -> np.ndarray[Any, Any]:
-    """Output of the canonical file by qonnx' own execution, divided by `scale`; images [N,...], NCHW."""
-    model = ModelWrapper(str(path))
-    source, target = model.graph.input[0].name, model.graph.output[0].name
-    outputs = [execute_onnx(model, {source: image[None].astype(np.float32)})[target] for image in images]
-    return np.concatenate([output.reshape(1, -1) for output in outputs]) / scale
+    """Output of the canonical file divided by `scale`, [N,classes]; images [N,...], NCHW."""
+    name = onnx.load(path).graph.output[0].name
+    return canonical_tensors(path, images)[name].reshape(len(images), -1) / scale
 
 
 def nhwc(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -154,10 +167,7 @@ def random_images(net: Net, count: int, seed: int = 0) -> np.ndarray[Any, Any]:
 
 def first_quantized(path: Path, images: np.ndarray[Any, Any], name: str, scale: float) -> np.ndarray[Any, Any]:
     """Integers that the canonical file's tensor `name` (the first quantizer's output) holds, NHWC or NK."""
-    model = ModelWrapper(str(path))
-    source = model.graph.input[0].name
-    tensors = [execute_onnx(model, {source: image[None].astype(np.float32)}, True)[name] for image in images]
-    return nhwc(np.concatenate(tensors) / scale).astype(np.int64)
+    return nhwc(canonical_tensors(path, images)[name] / scale).astype(np.int64)
 
 
 def _activation(net: Net, rng: np.random.Generator, spread: float, spatial: bool) -> None:

@@ -225,7 +225,9 @@ class Net:
 
 
 def random_net(seed: int) -> Net:
-    """A small network of random topology: convolutions and pools, then matrix products; all datatypes, borders and orders."""
+    """A small network of random topology: convolutions and pools, then matrix products; all datatypes, borders and
+    orders.
+    """
     rng = np.random.default_rng(seed)
     first = str(rng.choice(["UINT8", "INT4", "BINARY", "BIPOLAR"]))
     net = Net([int(rng.integers(4, 10)), int(rng.integers(4, 10)), int(rng.integers(1, 5))], first, seed)
@@ -235,7 +237,9 @@ def random_net(seed: int) -> Net:
         _random_conv(net, rng)
         if min(net.shape[:2]) >= 3 and rng.random() < 0.5:
             size, low = int(rng.integers(2, 4)), tuple(int(c) for c in np.flatnonzero(rng.random(net.shape[2]) < 0.3))
-            net.pool(size, int(rng.integers(1, 4)), pad=int(rng.integers(0, 2)), ceil=bool(rng.integers(0, 2)), minimum=low)
+            net.pool(
+                size, int(rng.integers(1, 4)), pad=int(rng.integers(0, 2)), ceil=bool(rng.integers(0, 2)), minimum=low
+            )
     for _ in range(rng.integers(0, 2)):
         net.linear(int(rng.integers(2, 17)), _weights(net, rng)).levels(*_format(rng))
     return net.linear(int(rng.integers(2, 11)), _weights(net, rng))
@@ -261,5 +265,12 @@ def _random_conv(net: Net, rng: np.random.Generator) -> None:
     if border == "zero" and net.dtype == "BIPOLAR" and any(pads) and rng.random() < 0.7:
         weights = "BIPOLAR"
     outputs = int(rng.integers(1, 9))
-    net.conv(outputs, kernel, weights, stride=stride, pads=(pads[0], pads[1], pads[2], pads[3]), border=border if any(pads) else "none")
+    net.conv(
+        outputs,
+        kernel,
+        weights,
+        stride=stride,
+        pads=(pads[0], pads[1], pads[2], pads[3]),
+        border=border if any(pads) else "none",
+    )
     net.levels(*_format(rng), narrow=False)

@@ -1,0 +1,43 @@
+# Two commands do everything on a fresh machine: `make demo` runs the main job, `make test` passes the tests.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.flipflow-installed
+JOBS   ?= 2
+
+.PHONY: setup demo test test-slow lint format docs clean
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml CMakeLists.txt sim/cycles.cpp
+	@$(PYTHON) scripts/check_machine.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	$(BIN)/flipflow run configs/digits-cnn.toml
+	$(BIN)/flipflow bench runs/digits-cnn
+
+test: setup
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+test-slow: setup
+	$(BIN)/python -m pytest -n $(JOBS) -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: setup
+	$(BIN)/python scripts/generate_docs.py
+
+clean:
+	rm -rf build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
