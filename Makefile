@@ -5,6 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.flipflow-installed
 JOBS   ?= 2
+ROOMS  := train export hw sim
+TYPING := build/typing# the package as mypy wants to see it: all rooms in one folder
 
 .PHONY: setup demo test test-slow lint format docs clean
 
@@ -30,7 +32,8 @@ test-slow: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	rm -rf $(TYPING) && mkdir -p $(TYPING)/flipflow && ln -s $(addprefix $(CURDIR)/,$(wildcard flipflow/*) $(ROOMS)) $(TYPING)/flipflow/
+	MYPYPATH=$(TYPING) $(BIN)/mypy -p flipflow
 
 format: setup
 	$(BIN)/ruff format .

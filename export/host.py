@@ -30,11 +30,12 @@ class CanonicalModel:
         """Raises FlipflowError E200 where the file is missing or damaged."""
         try:
             model = onnx.load(path)
-        except Exception as error:  # protobuf and the operating system raise many kinds
-            raise FlipflowError("E200", f"{error}.", str(path), "Run `flipflow export` again.") from error
-        info = model.graph.input[0]
-        shape = tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim)
-        return cls(Chain(model), info.name, shape)
+            info = model.graph.input[0]
+            shape = tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim)
+            return cls(Chain(model), info.name, shape)
+        except Exception as error:  # protobuf, onnx and the operating system raise many kinds
+            reason = str(error) or "it is cut short"
+            raise FlipflowError("E200", f"{reason}.", str(path), "Run `flipflow export` again.") from error
 
     def accept(self, images: np.ndarray) -> np.ndarray:
         """`images` as float32 [N, ...] in the shape the model takes.

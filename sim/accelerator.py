@@ -37,7 +37,7 @@ class SimResult:
     cycles_per_second: float
 
 
-def simulate(  # noqa: PLR0913 - the optional ones are named by callers
+def simulate(
     run_rtl_dir: Path,
     accel: Mapping[str, Any],
     images_int: NDArray[Any],

@@ -68,7 +68,7 @@ class Prediction:
     cycles: int
 
 
-def predict(  # noqa: PLR0913 - the last two mirror the harness
+def predict(
     pipeline: Sequence[Mapping[str, Any]],
     frames: int,
     in_beats_per_frame: int,

@@ -1,6 +1,8 @@
 """Images to execute: a data set's test images, a user's file or folder, or random ones where there is neither."""
 
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,12 @@ import numpy as np
 from flipflow.config import Config
 from flipflow.errors import FlipflowError
 from flipflow.export.host import CanonicalModel
+
+# What NumPy and Pillow raise at files that are missing, of another kind, or cut short.
+_DAMAGED = (
+    OSError, EOFError, ValueError, LookupError, SyntaxError, NotImplementedError, MemoryError,
+    struct.error, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ def _read_arrays(path: Path) -> Images:
                     raise _unreadable(path, f"it holds {', '.join(loaded.files) or 'nothing'}, but no `images`")
                 values = loaded["images"]
                 labels = loaded["labels"] if "labels" in loaded else None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise _unreadable(path, str(error) or "it is damaged") from error
     if values.dtype.kind not in "uifb" or values.ndim < 2 or len(values) == 0:
         raise _unreadable(path, f"`images` has the shape {values.shape} and the type {values.dtype}")
@@ -91,7 +99,7 @@ def _read_arrays(path: Path) -> Images:
 
 
 def _read_pictures(path: Path, model: CanonicalModel, classes: tuple[str, ...]) -> Images:
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415
+    from PIL import Image  # noqa: PLC0415
 
     if len(model.input_shape) != 4 or model.input_shape[1] not in (1, 3):
         raise _unreadable(path, f"the model takes {list(model.input_shape[1:])}, which is no picture; give an .npz")
@@ -102,7 +110,7 @@ def _read_pictures(path: Path, model: CanonicalModel, classes: tuple[str, ...]) 
         try:
             with Image.open(file) as picture:
                 converted = picture.convert("L" if channels == 1 else "RGB")
-        except (UnidentifiedImageError, OSError) as error:
+        except (*_DAMAGED, Image.DecompressionBombError) as error:
             raise _unreadable(file, "it is no picture") from error
         if converted.size != (width, height):
             raise _unreadable(file, f"it is {converted.size[0]}x{converted.size[1]} pixels, and the model takes {width}x{height}")

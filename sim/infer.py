@@ -8,7 +8,7 @@ import numpy as np
 from flipflow.config import Config, LevelName
 from flipflow.errors import FlipflowError
 from flipflow.sim.images import read_images
-from flipflow.sim.levels import Network
+from flipflow.sim.levels import Answer, Network
 from flipflow.sim.verify import Reporter
 
 
@@ -18,7 +18,8 @@ def infer(
     """Classify the images of `source`; returns {"images", "level", "accuracy", "classes", "out"}.
 
     out: .npz with `logits` int64 [N, classes] and `classes` int64 [N], written in one step.
-    Raises: FlipflowError E450 (shape), E452 (missing stage), E454 (unreadable), E455 (no such level).
+    Raises: FlipflowError E450 (shape), E452 (missing stage), E454 (unreadable), E455 (no such level),
+    E456 (nowhere to write).
     """
     chosen = level_name(level)
     network = Network(run_dir)
@@ -26,9 +27,7 @@ def infer(
     values = network.canonical.accept(images.values)
     answer = network.run(chosen, values, progress=lambda done, total: reporter.progress(f"infer {level}", done, total))
     if out is not None:
-        temporary = out.with_name(out.name + ".tmp.npz")
-        np.savez_compressed(temporary, allow_pickle=False, logits=answer.logits, classes=answer.classes)
-        temporary.replace(out)
+        _save(answer, out)
     accuracy = None
     if images.labels is not None:
         accuracy = float(np.mean(answer.classes == images.labels))
@@ -42,6 +41,15 @@ def infer(
         "classes": answer.classes.tolist(),
         "out": None if out is None else str(out),
     }
+
+
+def _save(answer: Answer, out: Path) -> None:
+    if out.is_dir() or not out.parent.is_dir():
+        reason = "it is a folder" if out.is_dir() else "its folder does not exist"
+        raise FlipflowError("E456", f"the answers cannot be written: {reason}.", str(out), "Name a file in an existing folder.")
+    temporary = out.with_name(out.name + ".tmp.npz")
+    np.savez_compressed(temporary, allow_pickle=False, logits=answer.logits, classes=answer.classes)
+    temporary.replace(out)
 
 
 def level_name(text: str) -> LevelName:

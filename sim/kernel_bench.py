@@ -18,10 +18,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from flipflow.errors import FlipflowError
 from flipflow.sim import cache
 from flipflow.sim.verilator import Toolchain, find_toolchain
-
-from flipflow.errors import FlipflowError
 
 _TOP = "kernel_bench"
 _FLAGS = (
@@ -192,7 +191,7 @@ def _run(command: list[str], place: Path) -> None:
         )
 
 
-def simulate(  # noqa: PLR0913 - the parts of a bench
+def simulate(
     instances: Sequence[Instance],
     stimuli: Sequence[tuple[Sequence[int], int]],
     runs: Sequence[Run],

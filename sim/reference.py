@@ -157,8 +157,8 @@ def _windows(value: np.ndarray, kernel: tuple[int, ...], stride: tuple[int, int]
 
 
 def _threshold(op: Threshold, value: np.ndarray) -> np.ndarray:
-    """int8 or int16 outputs of the same shape."""
-    kind = np.int8 if op.output.bits < 8 else np.int16
+    """int8, int16 or int32 outputs of the same shape."""
+    kind = np.int8 if op.output.bits < 8 else np.int16 if op.output.bits < 16 else np.int32
     if op.levels.shape[1] == 1:
         count = (value >= op.levels[:, 0]).astype(kind)
     else:

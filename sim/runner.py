@@ -54,7 +54,7 @@ class RawResult:
     seconds: float
 
 
-def run(  # noqa: PLR0913 - the last two are named by callers
+def run(
     binary: Path,
     directory: Path,
     job: Job,

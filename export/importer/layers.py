@@ -8,8 +8,10 @@ import onnx
 from flipflow.export.evaluate import evaluate
 from flipflow.export.importer import operators as ops
 from flipflow.export.importer.builder import ChainBuilder
-from flipflow.export.importer.weights import QuantWeight, power_of_two, recognize
+from flipflow.export.importer.weights import MOST_WEIGHT_BITS, QuantWeight, power_of_two, recognize
 from flipflow.export.problems import Problems
+
+_SURVIVED = ("E205", "E206", "E208", "E212", "E217")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class LayerWriter:
         self.problems = problems
         self.constants = constants
         self.weights = weights
+        self.refused: set[str] = set()  # outputs of weight quantizers that a problem was noted for
         self.opset = opset
         self.activation: _Activation | None = None
         self.on_host = True
@@ -49,10 +52,10 @@ class LayerWriter:
     def write(self, node: onnx.NodeProto, before: np.ndarray, after: np.ndarray) -> bool:
         """Write one node of the data path; False (with a problem noted) where the walk cannot go on."""
         count = len(self.problems.found)
-        if self.pending_pad and node.op_type != "Conv":
+        if node.op_type in ops.SKIPPED:
+            self._skip(node)
+        elif self.pending_pad and node.op_type != "Conv":
             self._problem(node, "E209", "a Pad may only stand before a Conv.", "Let the convolution pad, or move the Pad.")
-        elif node.op_type in ops.SKIPPED:
-            pass
         elif node.op_type in ops.QUANTIZERS:
             self._quantizer(node)
         elif node.op_type in ops.MOVES:
@@ -68,7 +71,12 @@ class LayerWriter:
                 node, "E204", "this operator is not supported behind the first quantizer.", "See docs/layers.md for what is."
             )
         # A wrong scale or an unquantized weight leaves shapes intact: go on, to report everything at once.
-        return all(problem.code in ("E205", "E206", "E208", "E212") for problem in self.problems.found[count:])
+        return all(problem.code in _SURVIVED for problem in self.problems.found[count:])
+
+    def _skip(self, node: onnx.NodeProto) -> None:
+        """Nodes that change nothing; a cast to integers would cut fractions off."""
+        if node.op_type == "Cast" and ops.attributes(node).get("to") != onnx.TensorProto.FLOAT:
+            self._problem(node, "E204", "it casts the data to another type than float32.", "Keep the data in float32.")
 
     def finish(self) -> None:
         """Check what only the whole file shows, and end the chain with a vector of logits."""
@@ -96,12 +104,18 @@ class LayerWriter:
         if scale is None:
             return None
         values = evaluate(node, self.constants, self.opset)[0]
+        if not np.isfinite(values).all():
+            self._problem(node, "E217", "some of the weights are infinite or not a number.", "Train again; lower the rate.")
+            return None
         integers = np.rint(values.astype(np.float64) / scale).astype(np.int64)
-        if node.op_type == "BipolarQuant":
+        if self._is_bipolar(node):
             return QuantWeight(integers, scale, 1, True, False, True, _label(node))
         attrs = ops.attributes(node)
         bits = int(self.constants[node.input[3]].reshape(-1)[0])
         signed, narrow = bool(attrs.get("signed", 1)), bool(attrs.get("narrow", 0))
+        if bits > MOST_WEIGHT_BITS:
+            self._problem(node, "E206", f"its weights have {bits} bits.", f"Use at most {MOST_WEIGHT_BITS} bits for weights.")
+            return None
         return QuantWeight(integers, scale, bits, signed, narrow, False, _label(node))
 
     # --- quantizers ---
@@ -109,7 +123,7 @@ class LayerWriter:
     def _quantizer(self, node: onnx.NodeProto) -> None:
         scale = self._scale(node)
         self.on_host = False
-        bipolar = node.op_type == "BipolarQuant"
+        bipolar = scale is not None and self._is_bipolar(node)
         self.activation = _Activation(scale or 1.0, bipolar)
         if scale is None:
             return
@@ -123,6 +137,12 @@ class LayerWriter:
         self.builder.append(op_type, tuple(operands), self.builder.shape, _label(node), attributes=attrs)
         if self.view.shape != self.builder.shape and self.view.size != int(np.prod(self.builder.shape)):
             self.view = _indices(self.builder.shape)
+
+    def _is_bipolar(self, node: onnx.NodeProto) -> bool:
+        """Whether -1 and +1 are all it gives: QONNX takes a signed Quant of one bit as a sign, too."""
+        if node.op_type == "BipolarQuant":
+            return True
+        return bool(ops.attributes(node).get("signed", 1)) and float(self.constants[node.input[3]].reshape(-1)[0]) == 1.0
 
     def _quant_attributes(self, node: onnx.NodeProto) -> dict[str, object]:
         attrs = ops.attributes(node)
@@ -172,6 +192,9 @@ class LayerWriter:
     def _host_move(self, node: onnx.NodeProto, after: np.ndarray) -> None:
         if node.op_type == "Transpose":
             attrs = ops.attributes(node)
+            if attrs.get("perm", (1,))[0] != 0:
+                self._problem(node, "E214", "it moves the batch axis: images are mixed.", "Keep axis 0 for the batch.")
+                return
             self.builder.append("Transpose", (), after.shape, _label(node), attributes=attrs)
         else:
             target = self.builder.constant("shape", np.array([-1, *after.shape[1:]], np.int64))
@@ -211,6 +234,10 @@ class LayerWriter:
             if position == data_at:
                 continue
             value = self.constants[name]
+            if np.isnan(value).any() or (node.op_type == "BatchNormalization" and not np.isfinite(value).all()):
+                self._problem(
+                    node, "E217", f"its constant {name!r} holds values that are not finite.", "Train again; lower the rate."
+                )
             if node.op_type == "BatchNormalization":
                 fitted = self._channel_vector(value.reshape(1, -1, *[1] * (before.ndim - 2)), before.shape)
                 fitted = None if fitted is None else np.broadcast_to(fitted.reshape(-1), (self.builder.shape[1],))
@@ -267,7 +294,9 @@ class LayerWriter:
             self._matmul(node, after)
 
     def _pad(self, node: onnx.NodeProto, after: np.ndarray) -> None:
-        pads, value, mode = ops.pad_request(node, self.constants)
+        pads, value, mode = ops.pad_request(node, self.constants, after.ndim)
+        if not any(pads):
+            return
         if not self._require_plain(node):
             return
         outer = pads[:2] + pads[4:6]
@@ -288,6 +317,7 @@ class LayerWriter:
         kernel = tuple(attrs["kernel_shape"])
         if len(kernel) != 2 or any(d != 1 for d in attrs.get("dilations", (1, 1))):
             self._problem(node, "E208", "only two-dimensional pooling without dilation is supported.", "Change the layer.")
+            self._now(after.shape)
             return
         if not self._require_plain(node):
             return
@@ -305,6 +335,8 @@ class LayerWriter:
                 node, "E208", f"it has group={attrs.get('group', 1)}, dilations={attrs.get('dilations')}, kernel {kernel}.",
                 "Use two-dimensional convolutions with group 1 and dilation 1.",
             )
+            self.pending_pad = None
+            self._after_layer(after.shape)
             return
         pads = ops.window_pads(node, before.shape[2:], kernel)
         if self.pending_pad is not None:
@@ -338,7 +370,8 @@ class LayerWriter:
 
     def _matmul(self, node: onnx.NodeProto, after: np.ndarray) -> None:
         attrs = ops.attributes(node)
-        if node.input[0] in self.constants or attrs.get("transA", 0) or self.view.ndim != 2:
+        rank = self.constants[node.input[1]].ndim if node.input[1] in self.constants else 2
+        if node.input[0] in self.constants or attrs.get("transA", 0) or self.view.ndim != 2 or rank != 2:
             self._problem(
                 node, "E214", f"it multiplies data of shape {self.view.shape} in an unusual order.",
                 "Write fully connected layers as x @ W with x of shape [batch, features].",
@@ -364,6 +397,10 @@ class LayerWriter:
     def _after_layer(self, shape: tuple[int, ...]) -> None:
         self.layers += 1
         self.activation = None
+        self._now(shape)
+
+    def _now(self, shape: tuple[int, ...]) -> None:
+        """The canonical tensor has this shape, and the source file sees it as it is."""
         self.builder.shape = shape
         self.view = _indices(shape)
 
@@ -380,9 +417,17 @@ class LayerWriter:
                 node, "E212", "its input is not quantized.", "Put a QuantIdentity (sign or fixed point) before every layer."
             )
         weight = self.weights.get(name)
+        if weight is None and name in self.refused:
+            return None
         if weight is None and name in self.constants:
             weight = recognize(self.constants[name], _label(node))
-        if weight is None and not any(p.code == "E206" for p in self.problems.found):
+        if weight is not None and not power_of_two(weight.scale):
+            self._problem(
+                node, "E206", f"its weights are -{weight.scale:g} and {weight.scale:g}; exact integers need a power of two.",
+                "Train with scaling_const=1.0 (binary) or restrict_scaling_type=POWER_OF_TWO (fixed point).",
+            )
+            return None
+        if weight is None:
             self._problem(
                 node, "E205", "its weights are not quantized.",
                 "Use a quantized layer (binary, or fixed point with a power-of-two scale) and export QONNX.",

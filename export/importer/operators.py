@@ -67,13 +67,20 @@ def clip_bounds(node: onnx.NodeProto, constants: dict[str, np.ndarray]) -> tuple
     return bounds[0], bounds[1]
 
 
-def pad_request(node: onnx.NodeProto, constants: dict[str, np.ndarray]) -> tuple[list[int], float, str]:
+def pad_request(
+    node: onnx.NodeProto, constants: dict[str, np.ndarray], rank: int
+) -> tuple[list[int], float, str]:
     """Pads (begins then ends, all axes), value and mode of a Pad node of any opset."""
     attrs = attributes(node)
     mode = attrs.get("mode", b"constant").decode()
     if "pads" in attrs:
         return list(attrs["pads"]), float(attrs.get("value", 0.0)), mode
     pads = [int(p) for p in constants[node.input[1]].reshape(-1)]
+    if len(node.input) > 3 and node.input[3]:
+        given, pads = pads, [0] * (2 * rank)
+        axes = [int(axis) % rank for axis in constants[node.input[3]].reshape(-1)]
+        for position, axis in enumerate(axes):
+            pads[axis], pads[rank + axis] = given[position], given[len(axes) + position]
     has_value = len(node.input) > 2 and node.input[2]
     value = float(constants[node.input[2]].reshape(-1)[0]) if has_value else 0.0
     return pads, value, mode

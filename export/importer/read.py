@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from flipflow.errors import FlipflowError
 
 OLDEST_OPSET = 9
+_MOST_ELEMENTS = 1 << 26  # of one input image
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class Source:
 def read_model(path: Path) -> Source:
     """Read `path`; batch size becomes 1.
 
-    Raises: FlipflowError E200 (missing or unreadable), E201 (not an ONNX model), E202 (inputs, outputs or shapes).
+    Raises: FlipflowError E200 (missing or unreadable), E201 (not a whole ONNX model), E202 (inputs, outputs or shapes).
     """
     model = _load(path)
-    initializers = {init.name: numpy_helper.to_array(init) for init in model.graph.initializer}
+    initializers = _initializers(model, path)
     inputs = [info for info in model.graph.input if info.name not in initializers]
     outputs = list(model.graph.output)
     if len(inputs) != 1 or len(outputs) != 1:
@@ -42,7 +43,7 @@ def read_model(path: Path) -> Source:
             str(path),
             "Export a model with one image input and one logits output.",
         )
-    nodes = _live_nodes(model.graph, outputs[0].name)
+    nodes = _live_nodes(model.graph, outputs[0].name, path)
     return Source(
         name=path.name,
         nodes=tuple(nodes),
@@ -72,6 +73,19 @@ def _load(path: Path) -> onnx.ModelProto:
     return model
 
 
+def _initializers(model: onnx.ModelProto, path: Path) -> dict[str, np.ndarray]:
+    """Constants by name; those that the exporter put into a file beside the model are read from there."""
+    values = {}
+    for init in model.graph.initializer:
+        try:
+            values[init.name] = numpy_helper.to_array(init, str(path.parent))
+        except Exception as error:  # onnx and numpy raise many kinds; all mean that the tensor is damaged or missing
+            raise FlipflowError(
+                "E201", f"constant {init.name!r} cannot be read ({error}).", str(path), "Export or copy the file again."
+            ) from error
+    return values
+
+
 def _opset(model: onnx.ModelProto, path: Path) -> int:
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     opset = versions[0] if versions else 13
@@ -94,13 +108,18 @@ def _input_shape(info: onnx.ValueInfoProto, path: Path) -> tuple[int, ...]:
             str(path),
             "Export with a fixed image size.",
         )
+    if int(np.prod(dims[1:], dtype=object)) > _MOST_ELEMENTS:
+        raise FlipflowError(
+            "E202", f"input {info.name!r} has the shape {dims}, which no image has.", str(path), "Export the file again."
+        )
     return (1, *dims[1:])
 
 
-def _live_nodes(graph: onnx.GraphProto, output: str) -> list[onnx.NodeProto]:
+def _live_nodes(graph: onnx.GraphProto, output: str, path: Path) -> list[onnx.NodeProto]:
     """Nodes on which `output` depends, producers first (files list nodes in order, but nothing enforces it)."""
-    producer = {name: node for node in graph.node for name in node.output}
+    producer = {name: node for node in graph.node for name in node.output if name}
     done: set[int] = set()
+    begun: set[int] = set()
     order: list[onnx.NodeProto] = []
     stack: list[tuple[str, bool]] = [(output, False)]
     while stack:
@@ -112,6 +131,11 @@ def _live_nodes(graph: onnx.GraphProto, output: str) -> list[onnx.NodeProto]:
             done.add(id(node))
             order.append(node)
             continue
+        if id(node) in begun:
+            raise FlipflowError(
+                "E201", f"tensor {name!r} depends on itself.", str(path), "Export or copy the file again."
+            )
+        begun.add(id(node))
         stack.append((name, True))
         stack.extend((source, False) for source in node.input if source)
     return order

@@ -66,7 +66,13 @@ class _Walk:
             weight = self.writer.weight_quantizer(node)
             if weight is not None:
                 self.weights[node.output[0]] = weight
-        elif node.input and node.input[0] in self.weights and node.op_type in ops.MOVES | {"Identity"}:
+            else:
+                self.writer.refused.add(node.output[0])
+        elif not node.input or node.op_type not in ops.MOVES | {"Identity"}:
+            return
+        elif node.input[0] in self.writer.refused:
+            self.writer.refused.add(node.output[0])
+        elif node.input[0] in self.weights:
             before = self.weights[node.input[0]]
             context = dict(self.constants) | {node.input[0]: before.integers}
             moved = evaluate(node, context, self.source.opset)[0]

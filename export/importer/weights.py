@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 _MAX_FRACTION_BITS = 24
-_MAX_WEIGHT_BITS = 8
+MOST_WEIGHT_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,14 @@ def recognize(values: np.ndarray, source: str) -> QuantWeight | None:
         return None
     if np.all(np.abs(values) == magnitude):
         return QuantWeight(np.where(values > 0, 1, -1), magnitude, 1, True, False, True, source)
-    for fraction in range(-_MAX_WEIGHT_BITS, _MAX_FRACTION_BITS):
+    for fraction in range(-MOST_WEIGHT_BITS, _MAX_FRACTION_BITS):
         scaled = values.astype(np.float64) * 2.0**fraction
-        if np.abs(scaled).max() > 2 ** (_MAX_WEIGHT_BITS - 1):
+        if np.abs(scaled).max() > 2 ** (MOST_WEIGHT_BITS - 1):
             return None
         if np.array_equal(scaled, np.rint(scaled)):
             integers = scaled.astype(np.int64)
             bits = max(2, int(max(integers.max(), -integers.min() - 1)).bit_length() + 1)
+            if bits > MOST_WEIGHT_BITS:
+                return None
             return QuantWeight(integers, 2.0**-fraction, bits, True, False, False, source)
     return None

@@ -201,6 +201,8 @@ class _Lowering:
         if not chain.nodes:
             return
         reach = chain.reach
+        if chain.pools:
+            raise _no_ranking(chain, "a pool stands behind the last layer")
         count = min(_EPILOGUE_SAMPLES, reach.stop - reach.start + 1)
         sums = np.unique(np.linspace(reach.start, reach.stop, count).astype(np.int64))
         shape = (sums.size, reach.low.size, *(1,) * (reach.rank - 2))
@@ -212,18 +214,22 @@ class _Lowering:
             data = next(name for name in node.input if name not in self.chain.constants)
             value = evaluate(node, {**self.chain.constants, data: value}, 13)[0]
         value = value.reshape(sums.size, -1)
-        if np.any(value != value[:, :1]) or np.any(np.diff(value[:, 0]) < 0) or value[-1, 0] <= value[0, 0]:
-            raise FlipflowError(
-                "E213",
-                "it is not one rising function for all classes, so the integer sums do not decide the class.",
-                f"{chain.nodes[0].op_type} node {chain.nodes[0].doc_string!r}, behind the last layer",
-                "Use one positive scale and one bias for all classes, or none (no bias in the last layer).",
-            )
+        if np.any(value != value[:, :1]) or not np.all(np.diff(value[:, 0]) > 0):
+            raise _no_ranking(chain, "it is not one rising function for all classes")
 
     def _name(self, kind: str) -> str:
         index = self.counts.get(kind, 0)
         self.counts[kind] = index + 1
         return f"{kind}_{index}"
+
+
+def _no_ranking(chain: _Open, reason: str) -> FlipflowError:
+    return FlipflowError(
+        "E213",
+        f"{reason}, so the integer sums do not decide the class.",
+        f"{chain.nodes[0].op_type} node {chain.nodes[0].doc_string!r}, behind the last layer",
+        "Use one positive scale and one bias for all classes, or none (no bias in the last layer).",
+    )
 
 
 def _popcount_of(layer: Conv | Linear) -> int | None:

@@ -6,6 +6,7 @@ bit 0; others as int16. No pickle is written or read.
 
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,9 @@ import numpy as np
 from flipflow.errors import FlipflowError
 
 FORMAT_VERSION = 1
+_UNREADABLE = (
+    OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, NotImplementedError, zipfile.BadZipFile, zlib.error
+)
 PadKind = Literal["none", "minus_one", "plus_one", "zero"]
 Domain = Literal["popcount", "sum"]
 
@@ -129,17 +133,17 @@ class IntegerNet:
                 raise ValueError(f"format {document['format']} version {document['version']}")
             with np.load(npz_path, allow_pickle=False) as arrays:
                 operators = tuple(_restore(entry, arrays) for entry in document["operators"])
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            return cls(
+                input=ActType(**document["input"]),
+                input_shape=tuple(document["input_shape"]),
+                operators=operators,
+                logit_scale=float(document["logit_scale"]),
+                classes=int(document["classes"]),
+            )
+        except _UNREADABLE as error:
             raise FlipflowError(
                 "E220", f"not a readable integer net ({error}).", str(json_path), "Run `flipflow export` again."
             ) from error
-        return cls(
-            input=ActType(**document["input"]),
-            input_shape=tuple(document["input_shape"]),
-            operators=operators,
-            logit_scale=float(document["logit_scale"]),
-            classes=int(document["classes"]),
-        )
 
 
 def _describe(op: Operator, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def read_off(
 ) -> ChainMeaning:
     """The integer meaning of `nodes`: elementwise operators and pools, ending in a quantizer of type `output`.
 
-    Raises: FlipflowError E210 where a channel's output both rises and falls.
+    Raises: FlipflowError E210 where a channel's output both rises and falls, E217 where it is not a number.
     """
     scan = _Scan(reach.low.size)
     pools = [_PoolDirection(reach.low.size) for node in nodes if node.op_type == "MaxPool"]
@@ -119,7 +119,15 @@ def chain_outputs(
             continue
         data = next(name for name in node.input if name not in constants)
         value = evaluate(node, {**constants, data: value}, _OPSET)[0]
-    integers = np.rint(value.reshape(start.shape).astype(np.float64) / output_scale).astype(np.int64)
+    value = value.reshape(start.shape)
+    if np.isnan(value).any():
+        raise FlipflowError(
+            "E217",
+            f"in channel {int(np.argwhere(np.isnan(value))[0, 1])} it is not a number for some sums.",
+            f"{nodes[-1].op_type} node {nodes[-1].doc_string or nodes[-1].name!r}",
+            "Keep divisors, variances and arguments of roots and logarithms positive.",
+        )
+    integers = np.rint(value.astype(np.float64) / output_scale).astype(np.int64)
     return integers, at_pools
 
 

@@ -47,7 +47,9 @@ def load_config(path: Path, overrides: tuple[str, ...] = (), drop: tuple[str, ..
         raise FlipflowError("E102", f"it is not valid TOML ({error}).", str(path), "Correct the line named.") from error
     for key in drop:
         section, _, name = key.partition(".")
-        document.get(section, {}).pop(name, None)
+        table = document.get(section)
+        if isinstance(table, dict):
+            table.pop(name, None)
     for override in overrides:
         _apply(document, override)
     config = parse_config(document, str(path))
@@ -127,7 +129,8 @@ def _nearest(detail: ErrorDetails) -> str | None:
     section: type[BaseModel] | None = Config
     for part in (part for part in path if not part.isdigit()):
         field = section.model_fields.get(part) if section else None
-        section = _section_of(field.annotation) if field else None
+        # What is no field is a key that the user chose, such as a layer's name: the section stays.
+        section = _section_of(field.annotation) if field else section
     names = list(section.model_fields) if section else []
     matches = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
     return matches[0] if matches else None

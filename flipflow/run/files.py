@@ -15,6 +15,8 @@ from filelock import FileLock, Timeout
 from flipflow.errors import Exit, FlipflowError
 
 _BLOCK = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -59,7 +61,8 @@ def locked(run_dir: Path) -> Iterator[None]:
         run_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run_dir / ".lock")
     try:
-        lock.acquire(timeout=0)
+        with disk_errors(run_dir):
+            lock.acquire(timeout=0)
     except Timeout as error:
         raise FlipflowError(
             "E501", "another flipflow works on this run.", str(run_dir), "Wait for it, or name another run."
@@ -76,10 +79,9 @@ def disk_errors(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EPERM):
+        if error.errno not in _FULL + _NOT_WRITABLE:
             raise
-        fix = "Free some space and run the same command again: it resumes."
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
-            fix = "Name a folder that can be written."
+        full = error.errno in _FULL
+        fix = "Free some space and run the same command again: it resumes." if full else "Name a folder that can be written."
         name = error.filename or where
         raise FlipflowError("E502", f"{error.strerror}.", str(name), fix, Exit.BAD_INPUT) from error

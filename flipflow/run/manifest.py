@@ -39,7 +39,7 @@ class Manifest:
         try:
             document = json.loads(self._path.read_text(encoding="utf-8"))
             if document["version"] == _VERSION:
-                self.stages = {name: StageRecord(**record) for name, record in document["stages"].items()}
+                self.stages = {name: _record(entry) for name, entry in document["stages"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             self.stages = {}
 
@@ -56,6 +56,13 @@ class Manifest:
     def _save(self) -> None:
         records = {name: asdict(record) for name, record in self.stages.items()}
         write_json(self._path, {"version": _VERSION, "flipflow": flipflow.__version__, "stages": records})
+
+
+def _record(entry: dict[str, Any]) -> StageRecord:
+    record = StageRecord(**entry)
+    if not isinstance(record.inputs, dict) or not isinstance(record.outputs, dict):
+        raise TypeError("inputs and outputs are tables")
+    return record
 
 
 def settings_digest(settings: Any) -> str:

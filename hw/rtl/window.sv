@@ -9,6 +9,7 @@
 //   steps when its word is there; a word taken in cycle t can be read in t+1. With an output row's last step it releases
 //   the rows above the next output row's top; the writer may then run into the next frame. `occ`, the words stored since
 //   the reader's base row began, goes negative where rows or columns are skipped before they have arrived.
+//   A padded tap waits for nothing: the padding that starts a frame is sent before the frame's first word is there.
 // Latency: 2 cycles from a step to its output word. Initiation interval: the larger of the words of a frame in and the
 //   words of a frame out, once the ring is filled.
 // Encoding: words are opaque; out_data_o = {mask if HasMask, word}, mask 1 = real, 0 = padded.

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spec_model import Beats
+
 import flipflow.hw
 from flipflow.sim import kernel_bench
 from flipflow.sim.kernel_bench import Instance, Run, Trace
-from spec_model import Beats
 
 RTL = sorted((Path(flipflow.hw.__file__).parent / "rtl").glob("*.sv"))
 BENCH = Path(__file__).parent / "benches" / "stream_bench.py"

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from flipflow.sim.kernel_bench import Instance
 from kernel_cases import Case, mem, pack
 from numpy.typing import NDArray
 from spec_model import Steps
+
+from flipflow.sim.kernel_bench import Instance
 
 Ints = NDArray[np.int64]
 

@@ -134,61 +134,35 @@ class Draw:
         aligned = stream.channels % out == 0
         self.add(chain, "width_converter", parameters, model, replace(stream, elems=out, aligned=aligned))
 
+    def geometry(self, size: int, axis: str, side: str) -> dict[str, int]:
+        """Kernel, stride, padding before and output size along one axis of an image; the padding after is implied."""
+        kernel = self.pick([1, 2, 2, 3, 3])
+        before, after = self.pick(list(range(kernel))), self.pick(list(range(kernel)))
+        if size + before + after < kernel:
+            kernel, before, after = 1, 0, 0
+        stride = self.pick([1, 1, 2, 3])
+        full = (size + before + after - kernel) // stride + 1
+        ofm = full if self.chance(0.8) else self.pick(list(range(1, full + 1)))  # fewer: rows or columns unused
+        shape = {f"kernel_{axis[0]}": kernel, f"stride_{axis[0]}": stride, f"pad_{side}": before}
+        return {**shape, f"ifm_{axis}": size, f"ofm_{axis}": ofm}
+
     def window(self, chain: Chain) -> None:
         stream = chain.sink
         words = stream.channels // stream.elems
-        geometry = {}
-        for axis, size in (("h", stream.height), ("w", stream.width)):
-            kernel = self.pick([1, 2, 2, 3, 3])
-            before, after = self.pick(list(range(kernel))), self.pick(list(range(kernel)))
-            kernel, before, after = (kernel, before, after) if size + before + after >= kernel else (1, 0, 0)
-            stride = self.pick([1, 1, 2, 3])
-            full = (size + before + after - kernel) // stride + 1
-            ofm = full if self.chance(0.8) else self.pick(list(range(1, full + 1)))  # fewer: rows or columns unused
-            geometry[axis] = (kernel, before, stride, ofm)
-        (kernel_h, top, stride_h, ofm_h), (kernel_w, left, stride_w, ofm_w) = geometry["h"], geometry["w"]
-        taps = kernel_h * kernel_w
-        if ofm_h * ofm_w * taps * words > MAX_BEATS:
+        shape = self.geometry(stream.height, "height", "top") | self.geometry(stream.width, "width", "left")
+        taps = shape["kernel_h"] * shape["kernel_w"]
+        if shape["ofm_height"] * shape["ofm_width"] * taps * words > MAX_BEATS:
             self.fifo(chain)
             return
-        enough = max(kernel_h + stride_h, 2 * kernel_h)
-        rows = enough if self.chance(0.6) else self.pick(list(range(kernel_h, enough + 1)))
+        enough = max(shape["kernel_h"] + shape["stride_h"], 2 * shape["kernel_h"])
+        rows = enough if self.chance(0.6) else self.pick(list(range(shape["kernel_h"], enough + 1)))
+        shape |= {"words_per_pixel": words, "rows": rows}
         mask = stream.bits == 1 and self.chance(0.5)
-        parameters = {
-            "Width": stream.elems * stream.bits,
-            "WordsPerPixel": words,
-            "HasMask": mask,
-            "Rows": rows,
-            "IfmHeight": stream.height,
-            "IfmWidth": stream.width,
-            "OfmHeight": ofm_h,
-            "OfmWidth": ofm_w,
-            "KernelH": kernel_h,
-            "KernelW": kernel_w,
-            "StrideH": stride_h,
-            "StrideW": stride_w,
-            "PadTop": top,
-            "PadLeft": left,
-        }
-        model = {
-            "model": "window",
-            "words_per_pixel": words,
-            "rows": rows,
-            "latency": 2,
-            "ifm_height": stream.height,
-            "ifm_width": stream.width,
-            "ofm_height": ofm_h,
-            "ofm_width": ofm_w,
-            "kernel_h": kernel_h,
-            "kernel_w": kernel_w,
-            "stride_h": stride_h,
-            "stride_w": stride_w,
-            "pad_top": top,
-            "pad_left": left,
-        }
-        channels = stream.channels * taps
-        sink = replace(stream, height=ofm_h, width=ofm_w, channels=channels, mask=mask, taps=taps)
-        self.add(chain, "window", parameters, model, sink)
+        parameters = {"".join(part.capitalize() for part in key.split("_")): value for key, value in shape.items()}
+        parameters |= {"Width": stream.elems * stream.bits, "HasMask": mask}
+        sink = replace(stream, height=shape["ofm_height"], width=shape["ofm_width"], mask=mask, taps=taps)
+        sink = replace(sink, channels=stream.channels * taps)
+        self.add(chain, "window", parameters, {"model": "window", **shape, "latency": 2}, sink)
 
     def pool(self, chain: Chain) -> None:
         stream = chain.sink

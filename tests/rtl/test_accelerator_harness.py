@@ -15,7 +15,8 @@ from flipflow.sim.cycle_model import predict
 RTL = Path(__file__).parents[2] / "hw" / "rtl"
 CLASSES = 3
 
-# One dense layer: 6 inputs of 8 bits, 2 a beat; weights of 2 bits; 3 classes, 1 a beat; then argmax. BODY: the output side.
+# One dense layer: 6 inputs of 8 bits, 2 a beat; weights of 2 bits; 3 classes, 1 a beat; then argmax.
+# fault.mem, read when the simulation starts, says what is wrong with the output side, so that one build does for all.
 TOP = """
 module accelerator (
   input logic clk_i, input logic rst_ni,
@@ -39,40 +40,39 @@ module accelerator (
   argmax #(.PE(1), .NF(3), .Width(12)) u_argmax (.clk_i, .rst_ni, .in_valid_i(c_valid), .in_ready_o(c_ready),
     .in_data_i(c_data), .out_valid_o(d_valid), .out_ready_i(d_ready), .out_data_o(d_data[13:0]),
     .out_last_o(d_data[14]));
-  BODY
+  logic [2:0] fault [1];
+  logic odd;
+  initial $readmemh("fault.mem", fault);
+  always_ff @(posedge clk_i) odd <= rst_ni && !odd;
+  always_comb begin
+    m_axis_tvalid = d_valid;
+    d_ready = m_axis_tready;
+    {m_axis_tlast, m_axis_tdata} = d_data;
+    case (fault[0])
+      3'd1: {m_axis_tvalid, d_ready} = '0;  // never gives anything
+      3'd2: begin  // takes its beats back
+        m_axis_tvalid = d_valid && odd;
+        d_ready = m_axis_tready && odd;
+      end
+      3'd3: m_axis_tdata[0] = d_data[0] ^ odd;  // changes its beats
+      3'd4: m_axis_tlast = 1'b0;
+      default: ;
+    endcase
+  end
 endmodule
 """
-GOOD = """
-  assign m_axis_tvalid = d_valid; assign d_ready = m_axis_tready; assign {m_axis_tlast, m_axis_tdata} = d_data;
-"""
-NEVER_READY = """
-  assign m_axis_tvalid = 1'b0; assign d_ready = 1'b0; assign {m_axis_tlast, m_axis_tdata} = d_data;
-"""
-TAKES_BACK = """
-  logic odd; always_ff @(posedge clk_i) odd <= rst_ni && !odd;
-  assign m_axis_tvalid = d_valid && odd; assign d_ready = m_axis_tready && odd;
-  assign {m_axis_tlast, m_axis_tdata} = d_data;
-"""
-CHANGES = """
-  logic odd; always_ff @(posedge clk_i) odd <= rst_ni && !odd;
-  assign m_axis_tvalid = d_valid; assign d_ready = m_axis_tready;
-  assign m_axis_tlast = d_data[14]; assign m_axis_tdata = d_data[13:0] ^ {13'b0, odd};
-"""
-WRONG_LAST = """
-  assign m_axis_tvalid = d_valid; assign d_ready = m_axis_tready; assign m_axis_tdata = d_data[13:0];
-  assign m_axis_tlast = 1'b0;
-"""
-BROKEN = "assign m_axis_tdata = nothing_of_that_name;"
+GOOD, NEVER_GIVES, TAKES_BACK, CHANGES, NO_LAST = range(5)
 
 # word nf * 3 + sf: weights of inputs 2 * sf and 2 * sf + 1 in two's complement, 2 bits each
 WEIGHTS = np.array([[1, -1, 0, 1, -2, 1], [-1, 1, 1, 0, 1, -2], [0, 0, -1, 1, 1, 1]])
 
 
-def accelerator(directory: Path, body: str = GOOD) -> tuple[Path, dict[str, Any]]:
+def accelerator(directory: Path, fault: int = GOOD) -> tuple[Path, dict[str, Any]]:
     """Write a run's rtl/ directory; return it and its accelerator.json."""
     rtl = directory / "rtl"
     rtl.mkdir()
-    (rtl / "accelerator.sv").write_text(TOP.replace("BODY", body))
+    (rtl / "accelerator.sv").write_text(TOP)
+    (rtl / "fault.mem").write_text(f"{fault}\n")
     names = ["fifo", "mixed_mvtu", "mvtu_control", "threshold_unit", "argmax", "rom"]
     for name in names:
         (rtl / f"{name}.sv").write_text((RTL / f"{name}.sv").read_text())
@@ -131,28 +131,29 @@ def test_latency_by_hand(tmp_path: Path) -> None:
 
 
 def test_the_watchdog_names_the_fifos(tmp_path: Path) -> None:
-    rtl, accel = accelerator(tmp_path, NEVER_READY)
+    rtl, accel = accelerator(tmp_path, NEVER_GIVES)
     with pytest.raises(FlipflowError, match="between FIFO 'back' and the output") as caught:
         simulate(rtl, accel, IMAGES)
     assert caught.value.code == "E403"
     assert "full: front, back; empty: none" in caught.value.what
 
 
-@pytest.mark.parametrize("body", [TAKES_BACK, CHANGES])
-def test_a_broken_handshake_is_found(tmp_path: Path, body: str) -> None:
-    rtl, accel = accelerator(tmp_path, body)
+@pytest.mark.parametrize("fault", [TAKES_BACK, CHANGES])
+def test_a_broken_handshake_is_found(tmp_path: Path, fault: int) -> None:
+    rtl, accel = accelerator(tmp_path, fault)
     with pytest.raises(FlipflowError, match="E404"):
         simulate(rtl, accel, IMAGES, stall=0.5)
 
 
 def test_a_wrong_tlast_is_found(tmp_path: Path) -> None:
-    rtl, accel = accelerator(tmp_path, WRONG_LAST)
+    rtl, accel = accelerator(tmp_path, NO_LAST)
     with pytest.raises(FlipflowError, match="E409"):
         simulate(rtl, accel, IMAGES)
 
 
 def test_rtl_that_does_not_build_is_a_coded_error(tmp_path: Path) -> None:
-    rtl, accel = accelerator(tmp_path, BROKEN)
+    rtl, accel = accelerator(tmp_path)
+    (rtl / "accelerator.sv").write_text(TOP.replace("d_valid;", "nothing_of_that_name;"))
     with pytest.raises(FlipflowError, match=r"accelerator\.sv:\d+.*nothing_of_that_name") as caught:
         simulate(rtl, accel, IMAGES)
     assert caught.value.code == "E408"

@@ -6,11 +6,11 @@ import pytest
 import test_kernel_mvtu
 import test_kernel_streams
 import test_kernel_window
-from flipflow.hw.lint import verilator_lint, yosys_elaborate
-from flipflow.sim.kernel_bench import top_source
 from kernel_cases import RTL
 
 from flipflow.errors import FlipflowError
+from flipflow.hw.lint import verilator_lint, yosys_elaborate
+from flipflow.sim.kernel_bench import top_source
 
 MEMORIES = {"WeightFile": "weights.mem", "ThresholdFile": "thresholds.mem", "MemFile": "rom.mem"}
 CASES = [*test_kernel_mvtu.CASES, *test_kernel_streams.CASES, *test_kernel_window.CASES]

@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from flipflow.sim.kernel_bench import Trace
 from kernel_cases import FREE, RUNS, Case, check, simulate
 from mvtu_cases import Unit, case
+
+from flipflow.sim.kernel_bench import Trace
 
 XNOR = [
     Unit("plain", 12, 6, 4, 3),

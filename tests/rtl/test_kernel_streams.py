@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from flipflow.sim.kernel_bench import Instance, Trace
 from kernel_cases import FREE, RUNS, Case, check, mem, pack, simulate
 from mvtu_cases import draw, threshold_mem
 from spec_model import Fifo, Gearbox, Steps
+
+from flipflow.sim.kernel_bench import Instance, Trace
 
 
 def fifo(width: int, depth: int) -> Case:

@@ -5,9 +5,10 @@ from itertools import takewhile
 
 import numpy as np
 import pytest
-from flipflow.sim.kernel_bench import Instance, Trace
 from kernel_cases import FREE, RUNS, Case, check, simulate
 from spec_model import Window
+
+from flipflow.sim.kernel_bench import Instance, Trace
 
 
 @dataclass(frozen=True)
