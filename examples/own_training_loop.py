@@ -9,12 +9,13 @@ loop does without: the share of weights that never flip stays high.
 import argparse
 
 import torch
-from flipflow.config import OvswConfig
-from flipflow.train.estimators import sign
-from flipflow.train.ovsw import OvswHook
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from flipflow.config import OvswConfig
+from flipflow.train.estimators import sign
+from flipflow.train.ovsw import OvswHook
 
 BATCH = 50
 

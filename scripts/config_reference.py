@@ -1,15 +1,17 @@
 """docs/configuration.md from the pydantic models: every key with its type, range, default and meaning."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from flipflow.config import Config
-from flipflow.config.training import NETWORKS
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+
+from flipflow.config import Config
+from flipflow.config.training import NETWORKS
 
 INTRO = """# Configuration
 
@@ -54,28 +56,26 @@ _BOUNDS = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below
 def page() -> str:
     """The page without its first line."""
     parts = [INTRO]
-    inner: dict[str, type[BaseModel]] = {}
     for name, field in Config.model_fields.items():
         section = _model_in(field.annotation)
         if section is not None:
-            parts.append(_section(name, section, inner))
-    for title, model in inner.items():
-        parts.append(_section(title, model, {}))
+            parts.append(_section(name, section))
     parts.append(_networks())
     return "\n".join(parts)
 
 
-def _section(name: str, model: type[BaseModel], inner: dict[str, type[BaseModel]]) -> str:
+def _section(name: str, model: type[BaseModel]) -> str:
     lead, meanings = _meanings(model)
     lines = [f"## [{name}]\n", f"{lead}\n" if lead else "", "| key | type | default | meaning |", "|---|---|---|---|"]
+    after = []
     for key, field in model.model_fields.items():
         nested = _model_in(field.annotation)
         if nested is not None:
-            inner[f"{name}.{key}"] = nested
+            after.append("\n" + _section(f"{name}.{key}", nested))
         meaning = meanings.get(key) or PLAIN.get(f"{name}.{key}", "")
         cells = (f"`{key}`", _type(field.annotation, f"{name}.{key}") + _bounds(field), _default(field), meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(line for line in lines if line) + "\n"
+    return "\n".join([line for line in lines if line] + after).rstrip() + "\n"
 
 
 def _meanings(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
@@ -87,9 +87,17 @@ def _meanings(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
     for start, end in zip(starts, [*starts[1:], None], strict=True):
         said = text[start.end() : end.start() if end else None].strip().rstrip(";.") + "."
         for key in start.group(1).split(", "):
-            meanings[key] = said[0].upper() + said[1:]
+            # Words that are themselves values keep their spelling.
+            is_value = said.split()[0].strip(",.") in _values(model.model_fields[key].annotation)
+            meanings[key] = (said if is_value else said[0].upper() + said[1:]).replace("<", "&lt;")
     lead = text[: starts[0].start()].strip() if starts else text
     return lead, meanings
+
+
+def _values(annotation: Any) -> set[str]:
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    return set().union(*(_values(part) for part in get_args(annotation)))
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -121,9 +129,11 @@ def _list_type(arguments: tuple[Any, ...], where: str) -> str:
 
 
 def _bounds(field: FieldInfo) -> str:
-    said = []
-    for rule in field.metadata:
-        said += [f"{word} {getattr(rule, name):g}" for name, word in _BOUNDS if getattr(rule, name, None) is not None]
+    # pydantic keeps each bound as an object with one attribute of that name (annotated_types.Ge and its kin).
+    limits = {name: value for rule in field.metadata for name, value in asdict(rule).items()}
+    if set(limits) == {"ge", "le"}:
+        return f", {limits['ge']:g} to {limits['le']:g}"
+    said = [f"{word} {limits[name]:g}" for name, word in _BOUNDS if name in limits]
     return ", " + ", ".join(said) if said else ""
 
 
@@ -152,7 +162,10 @@ def _networks() -> str:
         "`[model] network` chooses a set of defaults; any key beside it overrides one of them.\n",
     ]
     for name, defaults in NETWORKS.items():
-        lines += [f"### {name}\n", "```toml", "[model]", f'network = "{name}"  # the same as']
-        lines += [f"{key} = {_toml(value)}" for key, value in defaults.items()] or ["# no defaults; give `layers`"]
-        lines += ["```\n"]
+        needed = [key for key, network in (("layers", "cnn"), ("hidden", "mlp")) if network == name]
+        lines += [f"### {name}\n"]
+        lines += [f"Give `{needed[0]}`.\n"] if needed else []
+        lines += (
+            ["```toml", *(f"{key} = {_toml(value)}" for key, value in defaults.items()), "```\n"] if defaults else []
+        )
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import config_reference
 import result_tables
+
 from flipflow.catalogue import CATALOGUE
 from flipflow.errors import Exit
 
@@ -100,7 +101,9 @@ def pages() -> dict[Path, str]:
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(description="Generates the parts of the documentation that come from code and runs.")
+    parser = argparse.ArgumentParser(
+        description="Generates the parts of the documentation that come from code and runs."
+    )
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if something is out of date")
     parser.add_argument("--collect", nargs="+", type=Path, metavar="RUN", help="take over the figures of these runs")
     options = parser.parse_args()

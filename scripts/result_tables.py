@@ -5,7 +5,7 @@ import os
 import statistics
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,14 @@ def _command(name: str, settings: dict[str, Any], configs: Path) -> str:
 
     model = settings.get("export", {}).get("model")
     if model is not None:
-        return f"flipflow export {Path(model).name} --out runs/{name}"
+        goals = [f"--{key} {settings['fold'][key]}" for key in ("fps", "cycles") if key in settings["fold"]]
+        samples = settings["verify"]["samples"]
+        steps = (
+            f"export {Path(model).name} --out runs/{name}",
+            " ".join([f"build runs/{name}", *goals]),
+            " ".join([f"verify runs/{name}", *([f"--samples {samples}"] if samples else [])]),
+        )
+        return " && ".join(f"flipflow {step}" for step in steps)
     file = configs / f"{name}.toml"
     if not file.is_file():
         return f"flipflow run {name}.toml"
@@ -91,7 +98,7 @@ def _training(path: Path) -> dict[str, Any] | None:
     }
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     align = ["---"] + ["---:"] * (len(head) - 1)
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, tuple(align), *rows))
 
@@ -103,12 +110,15 @@ def summary(result: Result) -> str:
     wrong = sum(level["mismatches"] for level in verified["levels"])
     rows = [("command", f"`{result['command']}` (seed {result['seed']})")]
     if verified["accuracy"] is not None:
-        rows.append(("accuracy", f"{verified['accuracy']:.2%} on {_most(verified):,} test images of {verified['data']}"))
+        rows.append(
+            ("accuracy", f"{verified['accuracy']:.2%} on {_most(verified):,} test images of {verified['data']}")
+        )
     rows.append(("mismatches", f"{wrong:,} over {len(verified['levels'])} levels"))
     if cycles:
         rate = clock * 1e6 / cycles["measured_ii"]
-        rows.append(("cycles an image", f"{cycles['measured_ii']:,} measured, {cycles['predicted_ii']:,} predicted"))
-        rows.append(("latency in cycles", f"{cycles['measured_latency']:,} measured, {cycles['predicted_latency']:,} predicted"))
+        for name, key in (("cycles an image", "ii"), ("latency in cycles", "latency")):
+            measured, predicted = cycles[f"measured_{key}"], cycles[f"predicted_{key}"]
+            rows.append((name, f"{measured:,} measured, {predicted:,} predicted"))
         rows.append((f"rate at {clock:g} MHz", f"{rate:,.0f} images/s (arithmetic; no board was used)"))
     total = sum(result["stage_seconds"].values())
     rows.append(("time", f"{total:,.0f} s ({_stage_list(result)}) on {_machine(result)}"))
@@ -194,7 +204,8 @@ def ovsw(result: Result) -> str:
         for name, layer in training["layers"].items()
     ]
     text = _table(("layer", "flip_ratio", "never_flipped", "ags_rate", "silent"), rows)
-    return f"{text}\n\nThe hook took {training['hook_share']:.1%} of the training time (median of {training['epochs']} epochs)."
+    cost = f"The hook took {training['hook_share']:.1%} of the training time (median of {training['epochs']} epochs)."
+    return f"{text}\n\n{cost}"
 
 
 def tools(result: Result) -> str:

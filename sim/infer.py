@@ -22,6 +22,8 @@ def infer(
     E456 (nowhere to write).
     """
     chosen = level_name(level)
+    if out is not None:
+        _require_place(out)
     network = Network(run_dir)
     images = read_images(source, network.canonical, config)
     values = network.canonical.accept(images.values)
@@ -43,10 +45,14 @@ def infer(
     }
 
 
-def _save(answer: Answer, out: Path) -> None:
+def _require_place(out: Path) -> None:
+    """Before the work, not after it."""
     if out.is_dir() or not out.parent.is_dir():
         reason = "it is a folder" if out.is_dir() else "its folder does not exist"
         raise FlipflowError("E456", f"the answers cannot be written: {reason}.", str(out), "Name a file in an existing folder.")
+
+
+def _save(answer: Answer, out: Path) -> None:
     temporary = out.with_name(out.name + ".tmp.npz")
     np.savez_compressed(temporary, allow_pickle=False, logits=answer.logits, classes=answer.classes)
     temporary.replace(out)

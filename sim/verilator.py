@@ -166,7 +166,7 @@ def build(sources: Sequence[Path], trace: str = "", jobs: int | None = None, qui
     texts = {path.name: path.read_bytes() for path in sources}
     if len(texts) != len(sources):
         raise FlipflowError("E408", "two sources have the same file name.", "sources", "Give each module its own file.")
-    harness = {path.name: path.read_bytes() for path in sorted(_HARNESS.iterdir())}
+    harness = {path.name: path.read_bytes() for path in sorted(_HARNESS.glob("*.[ch]*"))}
     plan = _Plan(tools, texts, harness, trace, jobs or len(os.sched_getaffinity(0)), quick)
     return cache.entry("verilator", plan.key, lambda place: _compile(plan, place)) / _BINARY
 

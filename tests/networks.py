@@ -74,17 +74,17 @@ def layer_plans(draw: st.DrawFn, size: tuple[int, int]) -> tuple[LayerPlan, tupl
 
 
 @st.composite
-def net_plans(draw: st.DrawFn) -> NetPlan:
-    """Networks of up to three convolutions and two hidden fully connected layers."""
+def net_plans(draw: st.DrawFn, max_convolutions: int = 3, max_hidden: int = 2) -> NetPlan:
+    """Networks of a few convolutions and hidden fully connected layers."""
     size = (draw(st.integers(3, 8)), draw(st.integers(3, 8)))
     shape = (draw(st.integers(1, 3)), *size)
     layers: list[LayerPlan] = []
-    for _ in range(draw(st.integers(0, 3))):
+    for _ in range(draw(st.integers(0, max_convolutions))):
         plan, size = draw(layer_plans(size))
         layers.append(plan)
         if min(size) < 2:
             break
-    for _ in range(draw(st.integers(0, 2))):
+    for _ in range(draw(st.integers(0, max_hidden))):
         bits, extra = draw(st.sampled_from([1, 1, 2])), draw(st.sampled_from(["none", "prelu", "clip"]))
         layers.append(LayerPlan(draw(st.integers(1, 12)), activation_bits=bits, extra=extra))
     return NetPlan(

@@ -238,6 +238,7 @@ class LayerWriter:
                 self._problem(
                     node, "E217", f"its constant {name!r} holds values that are not finite.", "Train again; lower the rate."
                 )
+                return None
             if node.op_type == "BatchNormalization":
                 fitted = self._channel_vector(value.reshape(1, -1, *[1] * (before.ndim - 2)), before.shape)
                 fitted = None if fitted is None else np.broadcast_to(fitted.reshape(-1), (self.builder.shape[1],))

@@ -123,6 +123,17 @@ def test_logits_classes_and_cycles(tmp_path: Path, stall: float, seed: int) -> N
     assert result.cycles_per_second > 0
 
 
+def test_an_interrupt_ends_the_simulator(tmp_path: Path) -> None:
+    rtl, accel = accelerator(tmp_path)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    # Returns only once the simulator, which would take minutes, is gone.
+    with pytest.raises(KeyboardInterrupt):
+        simulate(rtl, accel, np.tile(IMAGES, (40_000, 1)), stall=0.9, progress=interrupt)
+
+
 def test_latency_by_hand(tmp_path: Path) -> None:
     # In at 0; out of the FIFO at 1, 2, 3 (steps 0..2); steps 3..8 at 4..9; out at 13; through the FIFO: 14; argmax: 15.
     rtl, accel = accelerator(tmp_path)

@@ -15,7 +15,7 @@ from flipflow.train.augment import crop, flip
 from flipflow.train.data import load_dataset
 from flipflow.train.loop import TrainResult, load_model, train
 from flipflow.train.progress import ProgressEvent
-from flipflow.train.trainer import learning_rate_factor
+from flipflow.train.trainer import Trainer, learning_rate_factor
 
 MODEL = ModelConfig(network="cnn", layers=({"channels": 4, "pool": 2}, {"channels": 6}, {"channels": 4}))
 DATA = DataConfig(limit=240, validation=0.2)
@@ -180,6 +180,19 @@ def test_missing_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(FlipflowError, match="E172"):
         run(tmp_path, device="cuda")
+
+
+def test_gradient_floor_comes_after_clipping() -> None:
+    config = TRAIN.model_copy(update={"clip_norm": 1e-3, "lr": 1e-9, "weight_decay": 0.0})
+    with torch.random.fork_rng():
+        trainer = Trainer(MODEL, config, OvswConfig(sad=False), load_dataset(DATA), torch.device("cpu"))
+        trainer.run_epoch(None)
+    for name in ("conv_1", "conv_2"):
+        weight = trainer.model.get_parameter(f"{name}.weight")
+        assert weight.grad is not None
+        # Clipped to 1e-3 in all, every channel lies below its floor of 0.04 |W_k|, to which AGS raises it.
+        ratio = weight.grad.flatten(1).norm(dim=1) / weight.detach().flatten(1).norm(dim=1)
+        torch.testing.assert_close(ratio, torch.full_like(ratio, 0.04), rtol=1e-4, atol=0.0)
 
 
 def test_schedule_by_hand() -> None:
