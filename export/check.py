@@ -19,5 +19,6 @@ def check_file(path: Path) -> list[Problem]:
         try:
             lower(model)
         except FlipflowError as error:
+            # The lowering stops at the first one.
             found.append(Problem(error.code, error.where, error.what, error.fix))
     return found

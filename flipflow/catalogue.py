@@ -48,6 +48,7 @@ CATALOGUE: dict[str, str] = {
     "E218": "The network ends in a quantizer. Leave the logits unquantized.",
     "E219": "The exported file gives other integers than torch, and no small bias restores them. Please report it.",
     "E220": "An integer net (integer.json, integer.npz) is missing or damaged. Export again.",
+    "E221": "The canonical form of a QONNX file computes something else than the file. Please report it, with the file.",
     # FINN lowering (E250-E299)
     "E250": "FINN (finn-plus) is not installed. Run `make setup`.",
     "E251": "A quantizer has a scale that is no power of two, a scale per channel, a zero point, or a fractional width.",

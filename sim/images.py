@@ -1,6 +1,7 @@
 """Images to execute: a data set's test images, a user's file or folder, or random ones where there is neither."""
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from flipflow.export.host import CanonicalModel
 
 # What NumPy and Pillow raise at files that are missing, of another kind, or cut short.
 _DAMAGED = (
-    OSError, EOFError, ValueError, LookupError, SyntaxError, NotImplementedError, MemoryError,
-    struct.error, zlib.error, zipfile.BadZipFile,
+    OSError, EOFError, ValueError, LookupError, SyntaxError, RuntimeError, MemoryError,
+    struct.error, tokenize.TokenError, zlib.error, zipfile.BadZipFile,
 )  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def _read_pictures(path: Path, model: CanonicalModel, classes: tuple[str, ...]) 
             raise _unreadable(file, f"it is {converted.size[0]}x{converted.size[1]} pixels, and the model takes {width}x{height}")
         pixels = np.asarray(converted, np.uint8).reshape(height, width, channels)
         values.append(pixels.transpose(2, 0, 1))
-        names.append(file.parent.name if file.parent != path else "")
+        names.append("" if path in (file, file.parent) else file.parent.name)
     if not values:
         raise _unreadable(path, "it holds no pictures")
     return Images(np.stack(values), _labels(names, classes), classes, path.name)

@@ -1,1 +1,1 @@
-"""Training: Brevitas layers with exact scales, networks, data readers, the OvSW hook, and a loop that resumes to the bit."""
+"""Training: Brevitas layers with exact scales, networks, data, the OvSW hook, and a loop that resumes to the bit."""

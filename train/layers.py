@@ -114,9 +114,7 @@ def _weight_quant(bits: int, estimator: str) -> type:
     return FixedPointWeight.let(fixed_point_bits=bits, fixed_point_scale=2.0 ** (1 - bits))  # type: ignore[no-any-return]
 
 
-def conv(  # noqa: PLR0913 - a convolution has so many
-    inputs: int, outputs: int, kernel: int, *, stride: int, padding: int, bits: int, estimator: str
-) -> nn.Module:
+def conv(inputs: int, outputs: int, kernel: int, *, stride: int, padding: int, bits: int, estimator: str) -> nn.Module:
     """Convolution without bias, square kernel; weights binary (bits = 1, gradient of `estimator`) or fixed point.
 
     padding: zeros on each side, which after a sign means border taps that add nothing.

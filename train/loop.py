@@ -43,7 +43,7 @@ class TrainResult:
     resumed_from: int
 
 
-def train(  # noqa: PLR0913, PLR0917 - the four sections of the configuration, where to, and who watches
+def train(
     config_model: ModelConfig,
     config_data: DataConfig,
     config_train: TrainConfig,

@@ -7,7 +7,8 @@ as initializers. Before the first activation quantizer stands the host's float p
 -1 or +1 times the scale) before a `Conv`.
 """
 
+from flipflow.export.importer.compare import require_same_outputs
 from flipflow.export.importer.read import Source, read_model
 from flipflow.export.importer.walk import canonicalize
 
-__all__ = ["Source", "canonicalize", "read_model"]
+__all__ = ["Source", "canonicalize", "read_model", "require_same_outputs"]

@@ -1,5 +1,6 @@
 """Which operators the importer takes, and how their attributes read across opsets."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,26 @@ UNARY = frozenset(
 BINARY = frozenset("Add Sub Mul Div Pow Min Max PRelu".split())
 HOST_ONLY = frozenset({"Conv", "Gemm", "MatMul", "AveragePool", "GlobalAveragePool", "MaxPool", "InstanceNormalization"})
 QUANTIZERS = frozenset({"Quant", "IntQuant", "BipolarQuant"})
+_WIDEST_PAD = 4096
+_MOST_ELEMENTS = 1 << 28
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     """The node's attributes as Python values."""
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def absurd_size(node: onnx.NodeProto, inputs: Mapping[str, np.ndarray]) -> bool:
+    """Whether a damaged number makes the node ask for far more memory than any network; to be known before it runs."""
+    pads = [attribute.ints for attribute in node.attribute if attribute.name == "pads"]
+    if any(abs(pad) > _WIDEST_PAD for pad in (pads[0] if pads else ())):
+        return True
+    if node.op_type == "Pad" and not pads:
+        return bool(np.any(np.abs(inputs[node.input[1]].astype(np.float64)) > _WIDEST_PAD))
+    if node.op_type in ("ConstantOfShape", "Expand", "Tile", "Upsample", "Resize"):
+        sizes = [inputs[name] for name in node.input[-1:] if name and inputs[name].dtype.kind in "if"]
+        return bool(sizes) and float(np.abs(np.prod(sizes[0].astype(np.float64)))) > _MOST_ELEMENTS
+    return False
 
 
 def window_pads(node: onnx.NodeProto, in_size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -48,6 +48,13 @@ class _Walk:
         self.writer = LayerWriter(self.builder, self.problems, self.constants, self.weights, source.opset)
 
     def visit(self, node: onnx.NodeProto) -> None:
+        """Fold or write one node. Whatever a malformed node breaks on the way is its problem, not a traceback."""
+        try:
+            self._visit(node)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            self._abandon(node, "E204", f"it is malformed ({error}).", "Check the exporter that wrote it.")
+
+    def _visit(self, node: onnx.NodeProto) -> None:
         if node.domain not in ("", "ai.onnx", *QUANT_DOMAINS):
             self._abandon(node, "E204", f"its operator is of the unknown domain {node.domain!r}.")
         on_data = [name for name in node.input if name in self.values]
@@ -95,6 +102,8 @@ class _Walk:
 
     def _run(self, node: onnx.NodeProto) -> np.ndarray:
         context = {name: self._value(name) for name in node.input if name}
+        if ops.absurd_size(node, context):
+            self._abandon(node, "E204", "it asks for a tensor of absurd size.", "Check the exporter that wrote it.")
         try:
             return evaluate(node, context, self.source.opset)[0]
         except Exception as error:  # onnxruntime raises many kinds; all mean that the node is malformed

@@ -17,7 +17,7 @@ from flipflow.errors import FlipflowError
 
 FORMAT_VERSION = 1
 _UNREADABLE = (
-    OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, NotImplementedError, zipfile.BadZipFile, zlib.error
+    OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error
 )
 PadKind = Literal["none", "minus_one", "plus_one", "zero"]
 Domain = Literal["popcount", "sum"]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -179,17 +180,20 @@ def _guarded(call: Callable[[], None]) -> Callable[[], int]:
             call()
         except FlipflowError as error:
             show_error(error)
-            return error.exit_code
+            return int(error.exit_code)
+        except typer.TyperException as error:
+            sys.stderr.write(f"{error.format_message()} Try `flipflow --help`.\n")
+            return int(Exit.BAD_INPUT)
         except KeyboardInterrupt:
             sys.stderr.write("\ninterrupted; the same command goes on from here\n")
             return 130
         except MemoryError:
-            error = FlipflowError("E503", "the memory is used up.", "this machine", "Use fewer samples or a smaller batch.")
-            show_error(error)
-            return error.exit_code
+            full = FlipflowError("E503", "the memory is used up.", "this machine", "Use fewer samples or a smaller batch.")
+            show_error(full)
+            return int(full.exit_code)
         except BrokenPipeError:
-            return Exit.GOOD
-        return Exit.GOOD
+            return int(Exit.GOOD)
+        return int(Exit.GOOD)
 
     return guarded
 
@@ -197,6 +201,9 @@ def _guarded(call: Callable[[], None]) -> Callable[[], int]:
 def main() -> None:
     """Entry point: runs a verb, prints coded errors, and exits with the code that the documentation promises."""
     from flipflow.run.files import disk_errors  # noqa: PLC0415
+
+    # Brevitas says at import that an optional accelerator of something unused here is missing.
+    warnings.filterwarnings("ignore", message="fast_hadamard_transform")
 
     def call() -> None:
         with disk_errors(Path.cwd()):

@@ -62,8 +62,9 @@ def stage(name: str, run_dir: Path, overrides: tuple[str, ...], force: bool, qui
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
         wanted = _named(name, config)
         _require_inputs(wanted, config, run_dir)
-        save_config(config, run_dir / CONFIG)
         outcome = run_stage(wanted, config, run_dir, reporter, force)
+        # Only settings that worked are kept: a refused target must not spoil the next call.
+        save_config(config, run_dir / CONFIG)
     return _finish(config, run_dir, [outcome], quiet)
 
 

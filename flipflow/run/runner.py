@@ -90,7 +90,9 @@ def _work(stage: Stage, config: Config, run_dir: Path, reporter: Reporter, manif
     staging = run_dir / STAGING / stage.name
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    stage.work(Context(config, run_dir, staging, reporter))
-    manifest.drop(stage.name)
-    replace_tree(staging, run_dir)
-    shutil.rmtree(run_dir / STAGING, ignore_errors=True)
+    try:
+        stage.work(Context(config, run_dir, staging, reporter))
+        manifest.drop(stage.name)
+        replace_tree(staging, run_dir)
+    finally:
+        shutil.rmtree(run_dir / STAGING, ignore_errors=True)

@@ -69,10 +69,12 @@ def _export(context: Context) -> None:
 
 def _canonical_model(context: Context) -> tuple[Any, list[dict[str, Any]]]:
     if context.config.export.model is not None:
-        from flipflow.export.importer import canonicalize, read_model  # noqa: PLC0415
+        from flipflow.export.importer import canonicalize, read_model, require_same_outputs  # noqa: PLC0415
 
-        model, problems = canonicalize(read_model(context.config.export.model))
+        source = read_model(context.config.export.model)
+        model, problems = canonicalize(source)
         problems.raise_first()
+        require_same_outputs(source, model, context.config.export.model)
         return model, []
     from flipflow.export.torch_export import export_module  # noqa: PLC0415
     from flipflow.train.loop import load_model  # noqa: PLC0415

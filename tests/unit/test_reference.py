@@ -17,6 +17,9 @@ def kind(bits: int, signed: bool) -> ActType:
     return ActType(bits, signed, False, low, low + 2**bits - 1)
 
 
+INTEGERS = ((kind(8, False), 1), (kind(4, True), 1), (kind(2, False), 3), (kind(8, True), 8))
+
+
 def values(draw: np.random.Generator, act: ActType, *shape: int) -> np.ndarray:
     if act.bipolar:
         return draw.choice(np.array([-1, 1], np.int32), shape)
@@ -92,11 +95,15 @@ def test_strides_and_maps_that_are_not_square(pad_kind: str, stride: tuple[int, 
     np.testing.assert_array_equal(apply(op, images), loop_conv(images, op))
 
 
-@pytest.mark.parametrize(("act", "bits"), [(kind(8, False), 1), (kind(4, True), 1), (SIGN, 4), (kind(2, False), 3), (kind(8, True), 8)])
-@pytest.mark.parametrize("pad_kind", BORDERS)
+@pytest.mark.parametrize(
+    ("act", "bits", "pad_kind"),
+    [
+        *((act, bits, border) for act, bits in INTEGERS for border in ("none", "zero")),
+        *((SIGN, 4, border) for border in BORDERS),
+    ],
+)
 def test_convolutions_of_k_bits(pad_kind: str, act: ActType, bits: int, draw: np.random.Generator) -> None:
-    if pad_kind in ("minus_one", "plus_one") and not act.bipolar:
-        pytest.skip("integer inputs pad with 0")
+    """Integer inputs pad with 0; a bipolar input of a layer with 4-bit weights with any border."""
     pads = (0, 0, 0, 0) if pad_kind == "none" else (1, 1, 1, 1)
     op = conv(draw, 3, act, bits, stride=(2, 1), pads=pads, pad_kind=pad_kind)
     images = values(draw, act, 2, 5, 4, 3)
