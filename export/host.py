@@ -86,7 +86,7 @@ class CanonicalModel:
 
     @property
     def _last_tensor(self) -> str:
-        return self.chain.nodes[self.last_layer].output[0]
+        return str(self.chain.nodes[self.last_layer].output[0])
 
     def activations(self, images: np.ndarray) -> list[tuple[onnx.NodeProto, np.ndarray]]:
         """Every node of the data path behind the preamble with its float32 output (NCHW), for a small batch."""
@@ -115,7 +115,9 @@ class CanonicalModel:
                 context[name] = constants[name]
             elif name:
                 quantizer = self.chain.producer(name)
-                is_weight = quantizer is not None and quantizer.op_type in QUANTIZERS and quantizer.input[0] in constants
+                is_weight = (
+                    quantizer is not None and quantizer.op_type in QUANTIZERS and quantizer.input[0] in constants
+                )
                 context[name] = evaluate(quantizer, constants, _OPSET)[0] if is_weight and quantizer else value
         return evaluate(node, context, _OPSET)[0]
 

@@ -162,7 +162,8 @@ def _rounding_unit(norm: onnx.NodeProto, constants: dict[str, np.ndarray]) -> np
     gamma, beta, mean, variance = (constants[name] for name in norm.input[1:5])
     epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), 1e-5)
     size = np.maximum(np.abs(beta), np.abs(mean * gamma / np.sqrt(variance + np.float32(epsilon))))
-    return np.spacing(size.astype(np.float32))
+    unit: np.ndarray = np.spacing(size.astype(np.float32))
+    return unit
 
 
 def _torch_outputs(modules: list[nn.Module], values: np.ndarray, rank: int, scale: float) -> np.ndarray:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from flipflow.errors import FlipflowError
 from flipflow.hw import emit
 from flipflow.hw.convert import convert
 from flipflow.hw.folding import FoldRequest, LayerFold, fold
 from flipflow.hw.graph import kernels_of, load_model
 from flipflow.hw.stitch import stitch, tune
-from numpy.typing import NDArray
-
-from flipflow.errors import FlipflowError
 
 
 @dataclass(frozen=True)

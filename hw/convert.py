@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from flipflow.hw.graph import Attributes, KernelNode, assemble, meta_of
 from numpy.typing import NDArray
 
 from flipflow.errors import FlipflowError
+from flipflow.hw.graph import Attributes, KernelNode, assemble, meta_of
 
 MATMULS = ("MatMul", "XnorPopcountMatMul")
 LEVELS = ("MultiThreshold", "Threshold")
@@ -219,9 +219,10 @@ def _read_levels(chain: _Chain, node: Any, channels: int, dtype: str) -> _Levels
 
 def _add_threshold(chain: _Chain, node: Any, dtype: str) -> None:
     """Append a standalone Threshold."""
+    from qonnx.core.datatype import DataType  # noqa: PLC0415
+
     from flipflow.hw.kernels.base import is_signed  # noqa: PLC0415
     from flipflow.hw.kernels.rom import signed_width, unsigned_width  # noqa: PLC0415
-    from qonnx.core.datatype import DataType  # noqa: PLC0415
 
     channels = chain.shape[-1]
     low, high = int(DataType[chain.dtype].min()), int(DataType[chain.dtype].max())

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flipflow.hw.graph import kernels_of
-
 from flipflow.errors import FlipflowError
+from flipflow.hw.graph import kernels_of
 
 if TYPE_CHECKING:
     from flipflow.hw.kernels.base import KernelOp

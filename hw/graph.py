@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from flipflow.hw.kernels import DOMAIN
 from numpy.typing import NDArray
 
 from flipflow.errors import FlipflowError
+from flipflow.hw.kernels import DOMAIN
 
 if TYPE_CHECKING:
     from flipflow.hw.kernels.base import KernelOp
@@ -104,7 +104,7 @@ def load_model(path: Path) -> Any:
 
     Raises: FlipflowError E300 where it is missing or no ONNX file.
     """
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # noqa: PLC0415
+    from google.protobuf.message import DecodeError  # noqa: PLC0415
     from qonnx.core.modelwrapper import ModelWrapper  # noqa: PLC0415
 
     if not path.is_file():

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from flipflow.hw.kernels.mvtu import sum_dtype, sum_range
 from flipflow.hw.kernels.rom import signed_width, unsigned_width
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)

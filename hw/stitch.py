@@ -10,9 +10,8 @@ from itertools import pairwise
 from math import lcm
 from typing import TYPE_CHECKING, Any
 
-from flipflow.hw.graph import Attributes, KernelNode, assemble, kernels_of, meta_of, node_of
-
 from flipflow.errors import FlipflowError
+from flipflow.hw.graph import Attributes, KernelNode, assemble, kernels_of, meta_of, node_of
 
 if TYPE_CHECKING:
     from flipflow.hw.kernels.base import KernelOp, Stream

@@ -11,7 +11,9 @@ def missing():
     """Lines of what is missing, each with its Debian and Ubuntu package."""
     lines = []
     if sys.version_info < OLDEST:
-        lines.append("Python %d.%d or newer (this is %d.%d); name another with PYTHON=..." % (OLDEST + sys.version_info[:2]))
+        lines.append(
+            "Python %d.%d or newer (this is %d.%d); name another with PYTHON=..." % (OLDEST + sys.version_info[:2])
+        )
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         lines.append("the venv module: apt install python3-venv")
     for program, package in (("g++", "g++"), ("make", "make")):

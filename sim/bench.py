@@ -37,7 +37,12 @@ def bench(config: Config, run_dir: Path, reporter: Reporter) -> dict[str, Any]:
             network.run(level, values)
             rates.append(len(values) / (time.perf_counter() - started))
         rows.append(_row(level, len(values), rates))
-        reporter.progress(f"bench {level}", config.bench.repeats, config.bench.repeats, f"{rows[-1]['images_per_second']:,.0f} images/s")
+        reporter.progress(
+            f"bench {level}",
+            config.bench.repeats,
+            config.bench.repeats,
+            f"{rows[-1]['images_per_second']:,.0f} images/s",
+        )
     document: dict[str, Any] = {"rows": rows, "verilator": None}
     if (run_dir / "accelerator.json").is_file():
         document["verilator"] = _verilator(network, values, config.bench.repeats, reporter)

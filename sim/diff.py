@@ -42,9 +42,8 @@ def diff(
 def first_difference(one: list[np.ndarray], other: list[np.ndarray], names: list[str]) -> dict[str, Any] | None:
     """Where two lists of taps differ first: layer by layer, and in it image, row, column, channel."""
     for name, a, b in zip(names, one, other, strict=True):
-        if a.shape != b.shape:
-            a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
-        places = np.argwhere(a != b)
+        b_alike = b.reshape(a.shape)  # a map of one pixel and a vector hold the same
+        places = np.argwhere(a != b_alike)
         if not len(places):
             continue
         place = [int(index) for index in places[0]]
@@ -55,7 +54,7 @@ def first_difference(one: list[np.ndarray], other: list[np.ndarray], names: list
             "row": row,
             "column": column,
             "channel": place[-1],
-            "values": [int(a[tuple(place)]), int(b[tuple(place)])],
+            "values": [int(a[tuple(place)]), int(b_alike[tuple(place)])],
             "differing": len(places),
             "elements": int(a.size),
         }

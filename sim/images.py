@@ -87,7 +87,7 @@ def _read_arrays(path: Path) -> Images:
                 if "images" not in loaded:
                     raise _unreadable(path, f"it holds {', '.join(loaded.files) or 'nothing'}, but no `images`")
                 values = loaded["images"]
-                labels = loaded["labels"] if "labels" in loaded else None
+                labels = loaded.get("labels")
     except _DAMAGED as error:
         raise _unreadable(path, str(error) or "it is damaged") from error
     if values.dtype.kind not in "uifb" or values.ndim < 2 or len(values) == 0:
@@ -105,7 +105,9 @@ def _read_pictures(path: Path, model: CanonicalModel, classes: tuple[str, ...]) 
     if len(model.input_shape) != 4 or model.input_shape[1] not in (1, 3):
         raise _unreadable(path, f"the model takes {list(model.input_shape[1:])}, which is no picture; give an .npz")
     _, channels, height, width = model.input_shape
-    files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file() and not f.name.startswith("."))
+    files = (
+        [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file() and not f.name.startswith("."))
+    )
     values, names = [], []
     for file in files:
         try:
@@ -114,7 +116,9 @@ def _read_pictures(path: Path, model: CanonicalModel, classes: tuple[str, ...]) 
         except (*_DAMAGED, Image.DecompressionBombError) as error:
             raise _unreadable(file, "it is no picture") from error
         if converted.size != (width, height):
-            raise _unreadable(file, f"it is {converted.size[0]}x{converted.size[1]} pixels, and the model takes {width}x{height}")
+            raise _unreadable(
+                file, f"it is {converted.size[0]}x{converted.size[1]} pixels, and the model takes {width}x{height}"
+            )
         pixels = np.asarray(converted, np.uint8).reshape(height, width, channels)
         values.append(pixels.transpose(2, 0, 1))
         names.append("" if path in (file, file.parent) else file.parent.name)

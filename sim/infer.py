@@ -1,5 +1,6 @@
 """A user's own images through any level."""
 
+import json
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,9 +16,9 @@ from flipflow.sim.verify import Reporter
 def infer(
     config: Config, run_dir: Path, source: Path, level: str, out: Path | None, reporter: Reporter
 ) -> dict[str, Any]:
-    """Classify the images of `source`; returns {"images", "level", "accuracy", "classes", "out"}.
+    """Classify the images of `source`; returns {"images", "level", "accuracy", "class", "out"}.
 
-    out: .npz with `logits` int64 [N, classes] and `classes` int64 [N], written in one step.
+    out: `logits` int64 [N, classes] and `class` int64 [N], written in one step; as JSON where it ends in .json, else as .npz.
     Raises: FlipflowError E450 (shape), E452 (missing stage), E454 (unreadable), E455 (no such level),
     E456 (nowhere to write).
     """
@@ -40,7 +41,7 @@ def infer(
         "images": len(values),
         "level": level,
         "accuracy": accuracy,
-        "classes": answer.classes.tolist(),
+        "class": answer.classes.tolist(),
         "out": None if out is None else str(out),
     }
 
@@ -49,12 +50,17 @@ def _require_place(out: Path) -> None:
     """Before the work, not after it."""
     if out.is_dir() or not out.parent.is_dir():
         reason = "it is a folder" if out.is_dir() else "its folder does not exist"
-        raise FlipflowError("E456", f"the answers cannot be written: {reason}.", str(out), "Name a file in an existing folder.")
+        raise FlipflowError(
+            "E456", f"the answers cannot be written: {reason}.", str(out), "Name a file in an existing folder."
+        )
 
 
 def _save(answer: Answer, out: Path) -> None:
     temporary = out.with_name(out.name + ".tmp.npz")
-    np.savez_compressed(temporary, allow_pickle=False, logits=answer.logits, classes=answer.classes)
+    if out.suffix == ".json":
+        temporary.write_text(json.dumps({"logits": answer.logits.tolist(), "class": answer.classes.tolist()}) + "\n")
+    else:
+        np.savez_compressed(temporary, allow_pickle=False, **{"logits": answer.logits, "class": answer.classes})
     temporary.replace(out)
 
 

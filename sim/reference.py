@@ -8,6 +8,7 @@ are exact here because every partial sum stays below 2^53 or 2^24.
 from collections.abc import Iterator
 
 import numpy as np
+
 from flipflow.export.integer.net import Conv, IntegerNet, Linear, MaxPool, Operator, Threshold
 
 _BATCH = 32
@@ -24,7 +25,8 @@ def run(net: IntegerNet, images: np.ndarray, batch: int = _BATCH) -> np.ndarray:
 
 def classify(logits: np.ndarray) -> np.ndarray:
     """Class index int64 [N]; on a tie the lowest index wins."""
-    return np.argmax(logits, axis=1)
+    classes: np.ndarray = np.argmax(logits, axis=1)
+    return classes
 
 
 def layers(net: IntegerNet, images: np.ndarray) -> Iterator[tuple[Operator, np.ndarray]]:
@@ -36,10 +38,8 @@ def layers(net: IntegerNet, images: np.ndarray) -> Iterator[tuple[Operator, np.n
 
 
 def _last(net: IntegerNet, images: np.ndarray) -> np.ndarray:
-    value = np.zeros(0)
-    for _, value in layers(net, images):
-        pass
-    return value.reshape(len(images), -1).astype(np.int64)
+    *_, (_, logits) = layers(net, images)
+    return logits.reshape(len(images), -1).astype(np.int64)
 
 
 def _apply(operator: Operator, value: np.ndarray) -> np.ndarray:
@@ -75,10 +75,10 @@ def _binary_conv(op: Conv, value: np.ndarray) -> np.ndarray:
     mismatches = _mismatches(
         windows.reshape(count * height * width, -1), pack(op.weights > 0).reshape(len(op.weights), -1)
     )
-    matches = (fan_in - mismatches).reshape(count, height, width, -1)
+    matches: np.ndarray = (fan_in - mismatches).reshape(count, height, width, -1)
     if op.domain == "popcount":
         return matches
-    sums = 2 * matches - fan_in
+    sums: np.ndarray = 2 * matches - fan_in
     if op.pad_kind == "zero":
         sums += _border_correction(op, value.shape[1:3])
     return sums
@@ -97,8 +97,9 @@ def _linear(op: Linear, value: np.ndarray) -> np.ndarray:
     if not (op.input.bipolar and op.weight_bipolar):
         return _integer_product(value, op.weights, op)
     fan_in = op.weights.shape[1]
-    matches = fan_in - _mismatches(pack(value > 0), pack(op.weights > 0))
-    return matches if op.domain == "popcount" else 2 * matches - fan_in
+    matches: np.ndarray = fan_in - _mismatches(pack(value > 0), pack(op.weights > 0))
+    sums: np.ndarray = 2 * matches - fan_in
+    return matches if op.domain == "popcount" else sums
 
 
 def _integer_product(rows: np.ndarray, weights: np.ndarray, op: Conv | Linear) -> np.ndarray:
@@ -107,7 +108,8 @@ def _integer_product(rows: np.ndarray, weights: np.ndarray, op: Conv | Linear) -
         np.abs(weights.astype(np.int64)).sum(axis=1).max()
     )
     kind = np.float32 if largest < _FLOAT32_EXACT else np.float64
-    return (rows.astype(kind) @ weights.T.astype(kind)).astype(np.int32)
+    product: np.ndarray = (rows.astype(kind) @ weights.T.astype(kind)).astype(np.int32)
+    return product
 
 
 # --- bits ---
@@ -152,13 +154,13 @@ def _pad(value: np.ndarray, pads: tuple[int, int, int, int], filler: int | np.nd
 
 def _windows(value: np.ndarray, kernel: tuple[int, ...], stride: tuple[int, int]) -> np.ndarray:
     """Contiguous [N, OH, OW, KH, KW, C] of a padded map."""
-    view = np.lib.stride_tricks.sliding_window_view(value, kernel, axis=(1, 2))  # type: ignore[call-overload]
+    view = np.lib.stride_tricks.sliding_window_view(value, kernel, axis=(1, 2))
     return np.ascontiguousarray(view[:, :: stride[0], :: stride[1]].transpose(0, 1, 2, 4, 5, 3))
 
 
 def _threshold(op: Threshold, value: np.ndarray) -> np.ndarray:
     """int8, int16 or int32 outputs of the same shape."""
-    kind = np.int8 if op.output.bits < 8 else np.int16 if op.output.bits < 16 else np.int32
+    kind = np.dtype(np.int8 if op.output.bits < 8 else np.int16 if op.output.bits < 16 else np.int32)
     if op.levels.shape[1] == 1:
         count = (value >= op.levels[:, 0]).astype(kind)
     else:
@@ -166,7 +168,8 @@ def _threshold(op: Threshold, value: np.ndarray) -> np.ndarray:
         for channel, levels in enumerate(op.levels):
             count[..., channel] = np.searchsorted(levels, value[..., channel], side="right")
     count = np.where(op.invert, op.output.levels - count, count).astype(kind)
-    return 2 * count - 1 if op.output.bipolar else count + kind(op.output.minimum)
+    outputs: np.ndarray = 2 * count - 1 if op.output.bipolar else (count + op.output.minimum).astype(kind)
+    return outputs
 
 
 def _max_pool(op: MaxPool, value: np.ndarray) -> np.ndarray:

@@ -155,11 +155,19 @@ def require_equal(document: dict[str, Any], where: Path) -> None:
 
     if passed(document):
         return
-    wrong = [f"{entry['level']}: {entry['mismatches']} of {entry['samples']}" for entry in document["levels"] if entry["mismatches"]]
+    wrong = [
+        f"{entry['level']}: {entry['mismatches']} of {entry['samples']}"
+        for entry in document["levels"]
+        if entry["mismatches"]
+    ]
     if document["stalled"] and document["stalled"]["mismatches"]:
         wrong.append(f"rtl with stalls: {document['stalled']['mismatches']} of {document['stalled']['samples']}")
     if document["cycles"] and not Cycles(**document["cycles"]).equal:
         wrong.append("predicted and measured cycles differ")
     raise FlipflowError(
-        "E453", f"not everything is equal ({'; '.join(wrong)}).", str(where), "`flipflow diff` names the first difference.", Exit.CHECK_FAILED
+        "E453",
+        f"not everything is equal ({'; '.join(wrong)}).",
+        str(where),
+        "`flipflow diff` names the first difference.",
+        Exit.CHECK_FAILED,
     )

@@ -197,7 +197,9 @@ def _conv(writer: _Writer, shape: tuple[int, ...], layer: LayerPlan) -> tuple[in
     pads = [layer.pad] * 4
     if layer.pad and layer.pad_kind != "zero" and writer.bipolar:
         scale = _last_scale(writer)
-        amounts = numpy_helper.from_array(np.array([0, 0, *pads[:2], 0, 0, *pads[2:]], np.int64), f"p{len(writer.nodes)}")
+        amounts = numpy_helper.from_array(
+            np.array([0, 0, *pads[:2], 0, 0, *pads[2:]], np.int64), f"p{len(writer.nodes)}"
+        )
         writer.constants.append(amounts)
         value = writer.constant(np.array(scale if layer.pad_kind == "plus_one" else -scale))
         writer.node("Pad", amounts.name, value, mode="constant")
@@ -234,7 +236,9 @@ def _batch_norm(writer: _Writer, channels: int, fan_in: int) -> None:
     beta = draw.choice([0.0, 0.0, -1.0, 0.25, 0.6], channels)
     mean = draw.integers(-3, 4, channels) * draw.choice([1.0, 0.5, float(np.sqrt(fan_in))])
     variance = draw.choice([1.0, 0.25, 3.7], channels) * fan_in
-    writer.node("BatchNormalization", *(writer.constant(value) for value in (gamma, beta, mean, variance)), epsilon=1e-5)
+    writer.node(
+        "BatchNormalization", *(writer.constant(value) for value in (gamma, beta, mean, variance)), epsilon=1e-5
+    )
 
 
 def _extra(writer: _Writer, layer: LayerPlan, rank: int) -> None:

@@ -147,7 +147,9 @@ class LayerWriter:
     def _quant_attributes(self, node: onnx.NodeProto) -> dict[str, object]:
         attrs = ops.attributes(node)
         rounding = attrs.get("rounding_mode", b"ROUND").decode()
-        return {"signed": attrs.get("signed", 1), "narrow": attrs.get("narrow", 0), "rounding_mode": rounding}
+        # Any number but 0 is true to QONNX.
+        signed, narrow = bool(attrs.get("signed", 1)), bool(attrs.get("narrow", 0))
+        return {"signed": int(signed), "narrow": int(narrow), "rounding_mode": rounding}
 
     def _scale(self, node: onnx.NodeProto) -> float | None:
         """The quantizer's scale, or None with a problem noted (E206 scale or zero point, E212 not constant)."""

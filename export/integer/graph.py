@@ -29,7 +29,9 @@ class Chain:
         graph = model.graph
         self.constants = {init.name: numpy_helper.to_array(init) for init in graph.initializer}
         self._producers = {node.output[0]: node for node in graph.node}
-        self.nodes = [node for node in graph.node if node.input[0] not in self.constants or node.op_type not in QUANTIZERS]
+        self.nodes = [
+            node for node in graph.node if node.input[0] not in self.constants or node.op_type not in QUANTIZERS
+        ]
         infos = [*graph.input, *graph.value_info, *graph.output]
         self.shapes = {info.name: tuple(d.dim_value for d in info.type.tensor_type.shape.dim) for info in infos}
         self.first_quantizer = next(i for i, node in enumerate(self.nodes) if node.op_type in QUANTIZERS)

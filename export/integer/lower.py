@@ -110,7 +110,7 @@ class _Lowering:
             name=self._name("conv"),
             weights=weights.integers.transpose(0, 2, 3, 1).astype(np.int16),
             stride=tuple(attrs["strides"]),
-            pads=pads,  # type: ignore[arg-type]
+            pads=pads,
             pad_kind=kind,  # type: ignore[arg-type]
             input=self.type,
             weight_bits=weights.type.bits,
@@ -206,7 +206,9 @@ class _Lowering:
         count = min(_EPILOGUE_SAMPLES, reach.stop - reach.start + 1)
         sums = np.unique(np.linspace(reach.start, reach.stop, count).astype(np.int64))
         shape = (sums.size, reach.low.size, *(1,) * (reach.rank - 2))
-        value = np.broadcast_to((sums * reach.unit).astype(np.float32).reshape(-1, *(1,) * (len(shape) - 1)), shape).copy()
+        value = np.broadcast_to(
+            (sums * reach.unit).astype(np.float32).reshape(-1, *(1,) * (len(shape) - 1)), shape
+        ).copy()
         for node in chain.nodes:
             if node.op_type == "Flatten":
                 value = value.reshape(sums.size, -1)

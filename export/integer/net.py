@@ -17,7 +17,15 @@ from flipflow.errors import FlipflowError
 
 FORMAT_VERSION = 1
 _UNREADABLE = (
-    OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
 )
 PadKind = Literal["none", "minus_one", "plus_one", "zero"]
 Domain = Literal["popcount", "sum"]
@@ -122,7 +130,7 @@ class IntegerNet:
             "operators": operators,
         }
         json_path.write_text(json.dumps(document, indent=1) + "\n")
-        np.savez_compressed(npz_path, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(npz_path, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, json_path: Path, npz_path: Path) -> "IntegerNet":
@@ -175,7 +183,9 @@ def _restore(entry: dict[str, Any], arrays: Any) -> Operator:
         if isinstance(value, dict) and "array" in value:
             array = arrays[value["array"]]
             if field == "weights" and entry["weight_bipolar"]:
-                array = np.unpackbits(array, axis=-1, count=value["shape"][-1], bitorder="little").astype(np.int16) * 2 - 1
+                array = (
+                    np.unpackbits(array, axis=-1, count=value["shape"][-1], bitorder="little").astype(np.int16) * 2 - 1
+                )
             if list(array.shape) != value["shape"]:
                 raise ValueError(f"{value['array']} has the shape {array.shape}, not {value['shape']}")
             fields[field] = array

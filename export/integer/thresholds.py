@@ -69,7 +69,11 @@ class _Scan:
 
 
 def read_off(
-    nodes: Sequence[onnx.NodeProto], constants: dict[str, np.ndarray], reach: Reach, output: ActType, output_scale: float
+    nodes: Sequence[onnx.NodeProto],
+    constants: dict[str, np.ndarray],
+    reach: Reach,
+    output: ActType,
+    output_scale: float,
 ) -> ChainMeaning:
     """The integer meaning of `nodes`: elementwise operators and pools, ending in a quantizer of type `output`.
 
@@ -100,11 +104,16 @@ def chunks(reach: Reach) -> Iterator[np.ndarray]:
 def real_values(sums: np.ndarray, reach: Reach) -> np.ndarray:
     """float32 [V, C] that the chain sees for these sums; a channel's unreachable ones are drawn to its nearest reachable."""
     clamped = np.clip(sums[:, None], reach.low, reach.high)
-    return (clamped.astype(np.float64) * reach.unit).astype(np.float32)
+    values: np.ndarray = (clamped.astype(np.float64) * reach.unit).astype(np.float32)
+    return values
 
 
 def chain_outputs(
-    nodes: Sequence[onnx.NodeProto], constants: dict[str, np.ndarray], sums: np.ndarray, reach: Reach, output_scale: float
+    nodes: Sequence[onnx.NodeProto],
+    constants: dict[str, np.ndarray],
+    sums: np.ndarray,
+    reach: Reach,
+    output_scale: float,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Integer outputs int64 [V, C] of the chain, and the float values [V, C] that each of its pools sees."""
     start = real_values(sums, reach)

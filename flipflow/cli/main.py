@@ -113,9 +113,11 @@ def verify(
 @app.command()
 def infer(
     run_dir: RunArgument,
-    input_: Annotated[Path, typer.Option("--input", help=".npz with `images` (and `labels`), or a folder of pictures.")],
+    input_: Annotated[
+        Path, typer.Option("--input", help=".npz with `images` (and `labels`), or a folder of pictures.")
+    ],
     level: Annotated[str, typer.Option(help="torch, qonnx, finn, integer or rtl.")] = "integer",
-    out: Annotated[Path | None, typer.Option(help=".npz for `logits` and `classes`.")] = None,
+    out: Annotated[Path | None, typer.Option(help=".npz or .json file for `logits` and `class`.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Classify your own images at any level."""
@@ -162,7 +164,9 @@ def doctor(as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def explain(code: Annotated[str, typer.Argument(help="An error code, such as E104.")], as_json: JsonOption = False) -> None:
+def explain(
+    code: Annotated[str, typer.Argument(help="An error code, such as E104.")], as_json: JsonOption = False
+) -> None:
     """Explain an error code."""
     _report(work.explain(code, as_json), as_json)
 
@@ -188,7 +192,9 @@ def _guarded(call: Callable[[], None]) -> Callable[[], int]:
             sys.stderr.write("\ninterrupted; the same command goes on from here\n")
             return 130
         except MemoryError:
-            full = FlipflowError("E503", "the memory is used up.", "this machine", "Use fewer samples or a smaller batch.")
+            full = FlipflowError(
+                "E503", "the memory is used up.", "this machine", "Use fewer samples or a smaller batch."
+            )
             show_error(full)
             return int(full.exit_code)
         except BrokenPipeError:

@@ -50,7 +50,10 @@ def _cycles(cycles: dict[str, Any], rates: dict[str, Any] | None) -> Table:
         table.add_column(name, justify="right")
     if rates:
         table.add_column(f"at {rates['clock_mhz']:g} MHz", justify="right")
-    ii, latency = [cycles["predicted_ii"], cycles["measured_ii"]], [cycles["predicted_latency"], cycles["measured_latency"]]
+    ii, latency = (
+        [cycles["predicted_ii"], cycles["measured_ii"]],
+        [cycles["predicted_latency"], cycles["measured_latency"]],
+    )
     extra_ii = [f"{rates['clock_mhz'] * 1e6 / max(ii[1], 1):,.0f} images/s"] if rates else []
     extra_latency = [f"{latency[1] / rates['clock_mhz']:,.1f} us"] if rates else []
     table.add_row("between images", *(f"{value:,}" for value in ii), *extra_ii)

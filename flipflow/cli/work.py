@@ -32,7 +32,9 @@ def train(config_path: Path, overrides: tuple[str, ...], out: Path | None, fresh
     """The training stage of a configuration."""
     config = load_config(config_path, overrides)
     if config.export.model is not None:
-        raise FlipflowError("E110", "it takes its model from a file.", f"{config_path}, [export] model", "Nothing to train.")
+        raise FlipflowError(
+            "E110", "it takes its model from a file.", f"{config_path}, [export] model", "Nothing to train."
+        )
     run_dir = out or RUNS / config_path.stem
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
         _prepare(config, run_dir, fresh)
@@ -49,7 +51,9 @@ def export(source: Path, out: Path | None, overrides: tuple[str, ...], quiet: bo
     run_dir = out or RUNS / source.name.split(".")[0]
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
         if not source.is_file():
-            raise FlipflowError("E200", "there is no such file.", str(source), "Name an existing .onnx file or run directory.")
+            raise FlipflowError(
+                "E200", "there is no such file.", str(source), "Name an existing .onnx file or run directory."
+            )
         config = _outside_config(run_dir, source.resolve(), overrides)
         outcome = run_stage(_named("export", config), config, run_dir, reporter)
         save_config(config, run_dir / CONFIG)
@@ -176,7 +180,9 @@ def _config_of(run_dir: Path, overrides: tuple[str, ...]) -> Config:
     path = run_dir / CONFIG
     if not path.is_file():
         raise FlipflowError(
-            "E112", "this is no run directory (it holds no config.toml).", str(run_dir),
+            "E112",
+            "this is no run directory (it holds no config.toml).",
+            str(run_dir),
             "Make one with `flipflow run CONFIG` or `flipflow export MODEL.onnx --out RUN`.",
         )
     goals = {"fold.fps=": "cycles", "fold.cycles=": "fps"}
@@ -206,7 +212,9 @@ def _require_inputs(wanted: Stage, config: Config, run_dir: Path) -> None:
         if not (run_dir / name).exists():
             verb = makers.get(name, "run")
             source = run_dir / CONFIG if name == CHECKPOINT else run_dir
-            raise FlipflowError("E452", f"the run has no {name}.", str(run_dir), f"Run `flipflow {verb} {source}` first.")
+            raise FlipflowError(
+                "E452", f"the run has no {name}.", str(run_dir), f"Run `flipflow {verb} {source}` first."
+            )
 
 
 def _finish(config: Config, run_dir: Path, outcomes: list[StageOutcome], quiet: bool) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Reading a run's TOML file, with overrides, and writing it back as resolved."""
 
 import difflib
-import os
 import tomllib
 from pathlib import Path
 from types import UnionType
@@ -85,7 +84,7 @@ def save_config(config: Config, path: Path) -> None:
     document = config.model_dump(mode="json", exclude_none=True)
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(tomli_w.dumps(document), encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _apply(document: dict[str, Any], override: str) -> None:

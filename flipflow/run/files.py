@@ -27,7 +27,7 @@ def write_json(path: Path, value: Any) -> None:
         stream.write("\n")
         stream.flush()
         os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def digest(path: Path) -> str | None:
@@ -51,7 +51,7 @@ def replace_tree(source: Path, target: Path) -> None:
         destination = target / entry.name
         if destination.is_dir():
             shutil.rmtree(destination)
-        os.replace(entry, destination)
+        entry.replace(destination)
 
 
 @contextlib.contextmanager
@@ -82,6 +82,10 @@ def disk_errors(where: Path) -> Iterator[None]:
         if error.errno not in _FULL + _NOT_WRITABLE:
             raise
         full = error.errno in _FULL
-        fix = "Free some space and run the same command again: it resumes." if full else "Name a folder that can be written."
+        fix = (
+            "Free some space and run the same command again: it resumes."
+            if full
+            else "Name a folder that can be written."
+        )
         name = error.filename or where
         raise FlipflowError("E502", f"{error.strerror}.", str(name), fix, Exit.BAD_INPUT) from error

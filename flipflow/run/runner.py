@@ -70,7 +70,8 @@ def run_stage(stage: Stage, config: Config, run_dir: Path, reporter: Reporter, f
     settings, code = settings_digest(stage.settings(config)), code_digest(stage.rooms)
     record = manifest.stages.get(stage.name)
     if record and not force and (record.inputs, record.settings, record.code) == (inputs, settings, code):
-        if all(sha is not None and digest(run_dir / name) == sha for name, sha in record.outputs.items()):
+        whole = all(sha is not None and digest(run_dir / name) == sha for name, sha in record.outputs.items())
+        if whole:
             return StageOutcome(stage.name, True, record.seconds)
     started = time.monotonic()
     with disk_errors(run_dir):

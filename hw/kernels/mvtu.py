@@ -8,6 +8,7 @@ from abc import abstractmethod
 from typing import Any
 
 import numpy as np
+
 from flipflow.hw.kernels.area import memory_blocks, memory_luts
 from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag
 from flipflow.hw.kernels.rom import bits_of, hex_lines, signed_width

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+
 from flipflow.hw.kernels.area import memory_luts
 from flipflow.hw.kernels.base import (
     Bits,

@@ -1,6 +1,7 @@
 """Integer thresholds as the kernels apply them, shared by the units that carry a threshold ROM."""
 
 import numpy as np
+
 from flipflow.hw.kernels.base import Tensor, is_signed
 from flipflow.hw.kernels.rom import bits_of, hex_lines
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+
 from flipflow.hw.kernels.area import memory_blocks, memory_luts
 from flipflow.hw.kernels.base import Bits, KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag, mask_value
 from flipflow.hw.kernels.rom import unsigned_width

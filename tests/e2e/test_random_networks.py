@@ -75,7 +75,9 @@ def randomize(module: nn.Module, generator: torch.Generator) -> None:
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
             count = part.weight.numel()
             part.weight.data = torch.randn(count, generator=generator)
-            part.bias.data = torch.randn(count, generator=generator) * torch.randint(0, 2, (count,), generator=generator)
+            part.bias.data = torch.randn(count, generator=generator) * torch.randint(
+                0, 2, (count,), generator=generator
+            )
             part.running_mean = torch.randint(-4, 5, (count,), generator=generator).float()
             part.running_var = torch.rand(count, generator=generator) * 50
             part.weight.data[0] = 0.0

@@ -95,7 +95,7 @@ def test_infer_and_diff(finished: tuple[Path, dict[str, Any]]) -> None:
         answers[level] = dict(np.load(folder / f"{level}.npz"))
     for level in ("torch", "qonnx", "finn", "rtl"):
         np.testing.assert_array_equal(answers[level]["logits"], answers["integer"]["logits"])
-        np.testing.assert_array_equal(answers[level]["classes"], answers["integer"]["classes"])
+        np.testing.assert_array_equal(answers[level]["class"], answers["integer"]["class"])
     for level in ("torch", "qonnx", "finn"):
         out, _ = flipflow("diff", "runs/small", "integer", level, "--samples", "3", "--json", cwd=folder)
         assert json.loads(out)["equal"]

@@ -66,7 +66,7 @@ class Net:
         name, self.end, self.shape = self.end, end, old
         return name
 
-    def conv(  # noqa: PLR0917
+    def conv(
         self,
         out: int,
         kernel: Any = 3,

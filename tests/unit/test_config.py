@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from flipflow.config import Config, load_config, save_config
 from flipflow.config.load import parse_overrides
 from flipflow.errors import FlipflowError
@@ -36,7 +37,9 @@ def error_of(path: Path, *overrides: str) -> FlipflowError:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
 def test_what_is_saved_reads_back_as_the_same(path: Path, tmp_path: Path) -> None:
-    config = load_config(path, ("fold.layers.conv_0.pe=4", "train.augment=['flip']", "verify.levels=['integer', 'rtl']"))
+    config = load_config(
+        path, ("fold.layers.conv_0.pe=4", "train.augment=['flip']", "verify.levels=['integer', 'rtl']")
+    )
     save_config(config, tmp_path / "config.toml")
     again = load_config(tmp_path / "config.toml")
     assert again == config

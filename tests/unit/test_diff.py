@@ -17,7 +17,7 @@ def test_equal() -> None:
 
 
 def test_first_place_in_a_map() -> None:
-    """Image before row before column before channel: of the three changed, image 0, row 2, column 1, channel 4 is first.
+    """Image before row before column before channel: image 0, row 2, column 1, channel 4 is first of three.
 
     Its value is 0*60 + 2*20 + 1*5 + 4 = 49.
     """
@@ -49,7 +49,10 @@ def test_first_layer_comes_first() -> None:
 
 
 def test_flattened_and_map_are_the_same_tap() -> None:
-    """One level flattens before it is tapped: NHWC against [N, K] is compared in that order; element 2*20 + 0*5 + 3 = 43."""
+    """One level flattens before it is tapped: NHWC against [N, K], compared in that order.
+
+    Element 43 of image 1 is 60 + 43.
+    """
     flat = taps()
     flat[0] = flat[0].reshape(2, 60)
     assert first_difference(taps(), flat, NAMES) is None

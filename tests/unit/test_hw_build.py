@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hw_graphs import Net, random_net
+
+from flipflow.errors import FlipflowError
 from flipflow.hw.build import build, execute_folded
 from flipflow.hw.convert import convert
 from flipflow.hw.folding import FoldRequest, fold, legal_values
@@ -13,9 +16,6 @@ from flipflow.hw.lint import verilator_lint, yosys_elaborate
 from flipflow.hw.stitch import stitch, tune
 from flipflow.sim.accelerator import simulate
 from flipflow.sim.cycle_model import predict
-from hw_graphs import Net, random_net
-
-from flipflow.errors import FlipflowError
 
 
 def mlp() -> Net:

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from flipflow.hw.build import execute_folded
-from flipflow.hw.convert import convert
-from flipflow.hw.graph import kernels_of, params_of
 from hw_graphs import Net, random_net
 from onnx import helper
 from qonnx.core.onnx_exec import execute_onnx
 
 from flipflow.errors import FlipflowError
+from flipflow.hw.build import execute_folded
+from flipflow.hw.convert import convert
+from flipflow.hw.graph import kernels_of, params_of
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -3,12 +3,12 @@
 from math import prod
 
 import pytest
-from flipflow.hw.convert import convert
-from flipflow.hw.folding import FoldRequest, divisors, fold, nearest
-from flipflow.hw.graph import kernels_of
 from hw_graphs import Net
 
 from flipflow.errors import FlipflowError
+from flipflow.hw.convert import convert
+from flipflow.hw.folding import FoldRequest, divisors, fold, nearest
+from flipflow.hw.graph import kernels_of
 
 
 def cnn() -> object:
@@ -41,7 +41,12 @@ def test_no_request_folds_to_a_thousand_lanes() -> None:
 
 
 def test_all_at_one_by_request() -> None:
-    ones = {"conv0": {"pe": 1, "simd": 1}, "pool0": {"simd": 1}, "conv1": {"pe": 1, "simd": 1}, "fc0": {"pe": 1, "simd": 1}}
+    ones = {
+        "conv0": {"pe": 1, "simd": 1},
+        "pool0": {"simd": 1},
+        "conv1": {"pe": 1, "simd": 1},
+        "fc0": {"pe": 1, "simd": 1},
+    }
     folds = fold(cnn(), FoldRequest(layers=ones))
     assert [item.cycles for item in folds] == [120 * 8 * 27, 12 * 10 * 8, 12 * 12 * 72, 10 * 144]
 

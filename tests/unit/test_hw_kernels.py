@@ -7,14 +7,15 @@ import sys
 
 import numpy as np
 import pytest
+from hw_graphs import Array
+from onnx import helper
+from qonnx.custom_op.registry import getCustomOp
+
 from flipflow.hw.kernels import DOMAIN
 from flipflow.hw.kernels.area import memory_blocks, memory_luts, xnor_luts
 from flipflow.hw.kernels.base import Bits, KernelOp
 from flipflow.hw.kernels.rom import bits_of, hex_lines, signed_width, unsigned_width
 from flipflow.hw.kernels.width_converter import gearbox_rhythm
-from hw_graphs import Array
-from onnx import helper
-from qonnx.custom_op.registry import getCustomOp
 
 
 def make(op_type: str, name: str = "op", inputs: int = 1, **attributes: object) -> KernelOp:

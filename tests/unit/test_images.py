@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
+
 from flipflow.config import Config
 from flipflow.errors import FlipflowError
 from flipflow.export.host import CanonicalModel
@@ -12,8 +14,6 @@ from flipflow.export.importer import canonicalize, read_model
 from flipflow.export.integer import IntegerNet, lower
 from flipflow.sim import images as source
 from flipflow.sim.infer import infer, level_name
-from PIL import Image
-
 from tests.onnx_files import GraphWriter, save, signs
 
 CONFIG = Config()
@@ -87,7 +87,9 @@ def test_arrays_with_and_without_labels(model: CanonicalModel, tmp_path: Path) -
         ({"images": np.zeros((2, 3)), "labels": np.zeros(2)}, "labels"),
     ],
 )
-def test_arrays_that_will_not_do(arrays: dict[str, np.ndarray], reason: str, model: CanonicalModel, tmp_path: Path) -> None:
+def test_arrays_that_will_not_do(
+    arrays: dict[str, np.ndarray], reason: str, model: CanonicalModel, tmp_path: Path
+) -> None:
     np.savez(tmp_path / "bad.npz", **arrays)
     refused(tmp_path / "bad.npz", model, reason)
 
@@ -196,7 +198,9 @@ def test_pictures_that_will_not_do(model: CanonicalModel, tmp_path: Path) -> Non
     refused(picture(tmp_path / "one.png"), vector, "no picture; give an .npz")
 
 
-def test_a_picture_that_claims_to_be_enormous(model: CanonicalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_claims_to_be_enormous(
+    model: CanonicalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Pillow refuses to decode more than twice MAX_IMAGE_PIXELS."""
     path = picture(tmp_path / "one.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
@@ -226,14 +230,19 @@ def test_inference_of_a_users_images(model: CanonicalModel, tmp_path: Path) -> N
         assert result["accuracy"] == 1.0 and result["images"] == 9
         with np.load(tmp_path / "out.npz") as answers:
             np.testing.assert_array_equal(answers["logits"], logits)
-            np.testing.assert_array_equal(answers["classes"], np.argmax(logits, axis=1))
+            np.testing.assert_array_equal(answers["class"], np.argmax(logits, axis=1))
     assert not list(tmp_path.glob("*.tmp*"))
 
 
 def test_inference_that_cannot_be(model: CanonicalModel, tmp_path: Path) -> None:
     np.savez(tmp_path / "in.npz", images=np.zeros((1, 60)))
     codes = []
-    for level, out in (("silicon", None), ("rtl", None), ("integer", tmp_path), ("integer", tmp_path / "none" / "out.npz")):
+    for level, out in (
+        ("silicon", None),
+        ("rtl", None),
+        ("integer", tmp_path),
+        ("integer", tmp_path / "none" / "out.npz"),
+    ):
         with pytest.raises(FlipflowError) as caught:
             infer(CONFIG, tmp_path, tmp_path / "in.npz", level, out, Silent())
         codes.append(caught.value.code)
@@ -244,7 +253,9 @@ def test_inference_that_cannot_be(model: CanonicalModel, tmp_path: Path) -> None
 # --- the files behind it ---
 
 
-@pytest.mark.parametrize(("name", "code"), [("integer.json", "E220"), ("integer.npz", "E220"), ("model.qonnx.onnx", "E200")])
+@pytest.mark.parametrize(
+    ("name", "code"), [("integer.json", "E220"), ("integer.npz", "E220"), ("model.qonnx.onnx", "E200")]
+)
 def test_damaged_files_of_a_run(name: str, code: str, model: CanonicalModel, tmp_path: Path) -> None:
     """Cut short anywhere; a bit flipped anywhere."""
 

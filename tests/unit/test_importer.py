@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+
 from flipflow.export.host import CanonicalModel
 from flipflow.export.importer import canonicalize, read_model
 from flipflow.export.integer import lower
@@ -44,7 +45,9 @@ def images_of(draw: np.random.Generator, *shape: int) -> np.ndarray:
     return integers(draw, -9, 9, 6, *shape)
 
 
-def first_conv(graph: GraphWriter, draw: np.random.Generator, channels: int, filters: int, **attributes: object) -> None:
+def first_conv(
+    graph: GraphWriter, draw: np.random.Generator, channels: int, filters: int, **attributes: object
+) -> None:
     """An 8-bit input and a binary convolution of it."""
     graph.quant(8)
     graph.node("Conv", graph.sign(graph.constant(draw.normal(size=(filters, channels, 3, 3)))), **attributes)
@@ -162,7 +165,12 @@ def test_batch_normalization(opset: int, draw: np.random.Generator, tmp_path: Pa
     """Gammas of both signs and 0; with a tie where a sum equals the mean."""
     graph = GraphWriter(1, 2, 6, 5)
     first_conv(graph, draw, 2, 5, pads=[1, 1, 1, 1], strides=[2, 1])
-    constants = [[1.5, -0.5, 0.0, 2.0, -1.0], [0.0, 0.0, -1.0, 0.5, 0.0], [0.0, 3.0, 1.0, 0.0, -2.0], [4.0, 1.0, 2.0, 9.0, 1.0]]
+    constants = [
+        [1.5, -0.5, 0.0, 2.0, -1.0],
+        [0.0, 0.0, -1.0, 0.5, 0.0],
+        [0.0, 3.0, 1.0, 0.0, -2.0],
+        [4.0, 1.0, 2.0, 9.0, 1.0],
+    ]
     graph.node("BatchNormalization", *(graph.constant(value) for value in constants), epsilon=1e-4)
     graph.sign()
     graph.node("Flatten")
@@ -187,7 +195,9 @@ def test_auto_pad(auto_pad: str, strides: tuple[int, int], draw: np.random.Gener
 
 @pytest.mark.parametrize("size", range(4, 10))
 @pytest.mark.parametrize("geometry", [(2, 2, 0), (3, 2, 0), (3, 2, 1), (2, 3, 0), (3, 4, 1), (3, 1, 1)])
-def test_max_pool_rounding_up(size: int, geometry: tuple[int, int, int], draw: np.random.Generator, tmp_path: Path) -> None:
+def test_max_pool_rounding_up(
+    size: int, geometry: tuple[int, int, int], draw: np.random.Generator, tmp_path: Path
+) -> None:
     """Explicit loops, since ONNX's shape inference and onnxruntime differ on windows that begin in the padding."""
     images = images_of(draw, 1, size, size + 1)
     pooled = np.stack([pooled_rounding_up(image[0], *geometry) for image in images])
@@ -306,7 +316,9 @@ def test_float_preamble_stays_on_the_host(opset: int, draw: np.random.Generator,
     graph = GraphWriter("batch", 2, 6, 6)
     graph.node("Mul", graph.constant(2.0))
     graph.tip = graph.side("Sub", graph.tip, graph.constant(1.0))
-    graph.node("Conv", graph.constant(draw.normal(size=(3, 2, 3, 3))), graph.constant(draw.normal(size=3)), pads=[1] * 4)
+    graph.node(
+        "Conv", graph.constant(draw.normal(size=(3, 2, 3, 3))), graph.constant(draw.normal(size=3)), pads=[1] * 4
+    )
     graph.node("AveragePool", kernel_shape=[2, 2], strides=[2, 2])
     graph.node("Reshape", graph.constant([-1, 27], np.int64))
     graph.node("Gemm", graph.constant(draw.normal(size=(27, 8))), graph.constant(draw.normal(size=8)))

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from flipflow.export.integer.net import ActType, Conv, IntegerNet, Linear, MaxPool, Operator, Threshold
 from flipflow.sim import reference
 
@@ -52,7 +53,7 @@ def loop_conv(images: np.ndarray, op: Conv) -> np.ndarray:
     return result
 
 
-def conv(
+def conv(  # noqa: PLR0917 - a convolution has so many
     draw: np.random.Generator,
     channels: int,
     act: ActType = SIGN,
@@ -88,7 +89,9 @@ def test_binary_convolutions(pad_kind: str, channels: int, draw: np.random.Gener
 
 @pytest.mark.parametrize("stride", [(1, 2), (2, 1), (3, 3), (5, 4)])
 @pytest.mark.parametrize("pad_kind", BORDERS)
-def test_strides_and_maps_that_are_not_square(pad_kind: str, stride: tuple[int, int], draw: np.random.Generator) -> None:
+def test_strides_and_maps_that_are_not_square(
+    pad_kind: str, stride: tuple[int, int], draw: np.random.Generator
+) -> None:
     pads = (0, 0, 0, 0) if pad_kind == "none" else (2, 1, 0, 3)
     op = conv(draw, 5, kernel=(2, 4), stride=stride, pads=pads, pad_kind=pad_kind)
     images = values(draw, SIGN, 2, 6, 9, 5)
@@ -169,7 +172,11 @@ def test_widest_thresholds(bits: int, signed: bool) -> None:
 @pytest.mark.parametrize(("kernel", "stride", "pads"), [((2, 2), (2, 2), (0, 0, 0, 0)), ((3, 2), (1, 2), (1, 0, 1, 1))])
 @pytest.mark.parametrize("act", [SIGN, kind(3, True), kind(8, False)])
 def test_pools(
-    act: ActType, kernel: tuple[int, int], stride: tuple[int, int], pads: tuple[int, int, int, int], draw: np.random.Generator
+    act: ActType,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    pads: tuple[int, int, int, int],
+    draw: np.random.Generator,
 ) -> None:
     """Maxima, and minima in channels 1 and 2; the border takes no part."""
     minimum = np.array([False, True, True, False])

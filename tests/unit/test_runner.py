@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from flipflow.config import Config
 from flipflow.errors import FlipflowError
 from flipflow.run.files import digest, disk_errors, locked, write_json
@@ -259,7 +260,9 @@ def test_a_full_disk(where: str, double: Doubling, monkeypatch: pytest.MonkeyPat
     assert not double() and (double.run_dir / "result").read_text() == "8"
 
 
-@pytest.mark.parametrize(("number", "fix"), [(errno.EACCES, "can be written"), (errno.EROFS, "can be written"), (errno.EDQUOT, "space")])
+@pytest.mark.parametrize(
+    ("number", "fix"), [(errno.EACCES, "can be written"), (errno.EROFS, "can be written"), (errno.EDQUOT, "space")]
+)
 def test_other_refusals_of_the_disk(number: int, fix: str, tmp_path: Path) -> None:
     with pytest.raises(FlipflowError) as caught, disk_errors(tmp_path):
         raise OSError(number, os.strerror(number))

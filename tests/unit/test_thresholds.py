@@ -1,6 +1,6 @@
 """Thresholds read off activation chains, against levels worked out by hand in the comments.
 
-A sum s passes level T where s >= T. Reach -4..4 in steps of 1 unless told otherwise: level -4 always passes, level 5 never.
+A sum s passes level T where s >= T. Sums are -4..4 unless told otherwise: level -4 always passes, level 5 never.
 """
 
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 import pytest
+
 from flipflow.errors import FlipflowError
 from flipflow.export.integer.net import ActType
 from flipflow.export.integer.thresholds import ChainMeaning, Reach, chunks, read_off
-
 from tests.onnx_files import GraphWriter
 
 SIGN = ActType(1, True, True, -1, 1)
@@ -32,7 +32,7 @@ def read(graph: GraphWriter, sums: Reach, output: ActType = SIGN, scale: float =
 
 
 def norm(graph: GraphWriter, *parameters: Sequence[float]) -> None:
-    """gamma, beta, mean, variance; epsilon 0, so that the formula (s - mean) * gamma / sqrt(variance) + beta is exact."""
+    """gamma, beta, mean, variance; epsilon 0: (s - mean) * gamma / sqrt(variance) + beta is exact."""
     graph.node("BatchNormalization", *(graph.constant(value) for value in parameters), epsilon=0.0)
 
 
@@ -97,8 +97,8 @@ def test_two_bits_falling() -> None:
 
 
 def test_signed_narrow_and_constants() -> None:
-    """Signed narrow 2 bits, -1..1. Channel 0: s clips to -1 0 1, levels 0 and 1. Channel 1: 0 s + 0.5 rounds to 0, one level
-    always passed. Channel 2: 0 s - 9 is -1, no level passed."""
+    """Signed narrow 2 bits, -1..1. Channel 0: s clips to -1 0 1, levels 0 and 1. Channel 1: 0 s + 0.5 rounds to 0, one
+    level always passed. Channel 2: 0 s - 9 is -1, no level passed."""
     graph = GraphWriter()
     graph.node("Mul", graph.constant([[1.0, 0.0, 0.0]]))
     graph.node("Add", graph.constant([[0.0, 0.5, -9.0]]))
@@ -116,7 +116,7 @@ def test_a_step_over_several_levels() -> None:
 
 
 def test_prelu() -> None:
-    """Slope 0.25: s = -4 gives -1, so s + 1 after PRelu >= 0 from -4 on; + 0.5 from -2 on (-0.5, a tie). Slope 0: 0 below 0,
+    """Slope 0.25: s = -4 gives -1, so + 1 is >= 0 from -4 on; + 0.5 from -2 on (-0.5, a tie). Slope 0: 0 below 0,
     and 0 - 0.5 < 0 up to s = 0."""
     graph = GraphWriter()
     graph.node("PRelu", graph.constant([[0.25, 0.25, 0.0]]))
@@ -157,8 +157,8 @@ def test_pools_before_a_falling_part_become_minima() -> None:
 
 
 def test_pool_behind_the_falling_part_stays_a_maximum() -> None:
-    """-s, then max, then sign: the pool sees falling values, and what follows rises in them. In the second chain another -1
-    follows the pool, so that the sum's sign rises while the pool's part falls."""
+    """-s, then max, then sign: the pool sees falling values, and what follows rises in them. In the second chain
+    another -1 follows the pool, so that the sum's sign rises while the pool's part falls."""
     graph = GraphWriter()
     graph.node("Neg")
     graph.node("MaxPool", kernel_shape=[2, 2])

@@ -6,6 +6,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
+from torch import nn
+
 from flipflow.config import ModelConfig
 from flipflow.errors import FlipflowError
 from flipflow.export.host import CanonicalModel
@@ -13,8 +16,6 @@ from flipflow.export.integer import lower
 from flipflow.export.torch_export import Exported, export_module
 from flipflow.sim import reference
 from flipflow.train.models import build_model
-from onnx import numpy_helper
-from torch import nn
 
 SHAPE = (2, 6, 7)
 CLASSES = 5
@@ -76,8 +77,8 @@ def test_convolutions_of_every_order_and_padding(order: str, padding: str, tmp_p
     compare(model.eval(), SHAPE, images_of(SHAPE, 3), tmp_path)
 
 
-@pytest.mark.parametrize("bits", [(1, 1, 1), (8, 2, 8), (2, 4, 1), (8, 1, 8)])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("bits", [(1, 1, 1), (8, 2, 8), (2, 4, 1)])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_bit_widths(bits: tuple[int, int, int], seed: int, tmp_path: Path) -> None:
     torch.manual_seed(seed)
     first, activation, last = bits
@@ -92,15 +93,19 @@ def test_bit_widths(bits: tuple[int, int, int], seed: int, tmp_path: Path) -> No
 
 
 def one_channel_norm(gamma: float, mean: float, variance: float, bias: float) -> tuple[nn.Sequential, nn.BatchNorm1d]:
-    """One pixel in, one binary hidden neuron (of weight +1), one logit: the sum that the norm sees is the pixel itself."""
-    config = ModelConfig.model_validate({"network": "mlp", "hidden": [1], "first_weight_bits": 1, "last_weight_bits": 1})
+    """One pixel in, one binary hidden neuron of weight +1: the sum that the norm sees is the pixel itself."""
+    config = ModelConfig.model_validate(
+        {"network": "mlp", "hidden": [1], "first_weight_bits": 1, "last_weight_bits": 1}
+    )
     torch.manual_seed(0)
     model = build_model(config, (1, 1, 1), 2)
     norm = next(module for module in model if isinstance(module, nn.BatchNorm1d))
     with torch.no_grad():
         for name, module in model.named_children():
             if name.startswith("fc_"):
-                module.get_parameter("weight").copy_(torch.tensor([[1.0], [-1.0]][: module.get_parameter("weight").shape[0]]))
+                module.get_parameter("weight").copy_(
+                    torch.tensor([[1.0], [-1.0]][: module.get_parameter("weight").shape[0]])
+                )
         norm.weight.fill_(gamma)
         norm.bias.fill_(bias)
         norm.running_mean.fill_(mean)
@@ -127,13 +132,15 @@ def plain_file_output(gamma: float, mean: float, variance: float, bias: float, v
 
 
 def disagreement() -> tuple[tuple[float, float, float, float], int]:
-    """A norm, and a pixel at which torch and onnxruntime give it different signs: found by trying, since it hangs on rounding.
+    """A norm, and a pixel at which torch and onnxruntime give it different signs, found by trying.
 
     The bias is minus what torch makes of the pixel, so that torch's result is a tie or next to it.
     """
     draw = np.random.default_rng(5)
     for _ in range(2000):
-        gamma, mean, variance = (float(np.float32(v)) for v in (draw.uniform(0.1, 3), draw.uniform(-9, 9), draw.uniform(1, 9)))
+        gamma, mean, variance = (
+            float(np.float32(v)) for v in (draw.uniform(0.1, 3), draw.uniform(-9, 9), draw.uniform(1, 9))
+        )
         pixel = int(draw.integers(1, 256))
         _, norm = one_channel_norm(gamma, mean, variance, 0.0)
         with torch.no_grad():
