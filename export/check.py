@@ -1,10 +1,13 @@
 """`check`: every reason why a network cannot be deployed exactly, before anything is transformed."""
 
+import tempfile
 from pathlib import Path
+
+import onnx
 
 from flipflow.errors import FlipflowError
 from flipflow.export.importer import canonicalize, read_model
-from flipflow.export.integer import lower
+from flipflow.export.integer import obstacles
 from flipflow.export.problems import Problem
 
 
@@ -16,9 +19,20 @@ def check_file(path: Path) -> list[Problem]:
     model, problems = canonicalize(read_model(path))
     found = list(problems.found)
     if model is not None:
-        try:
-            lower(model)
-        except FlipflowError as error:
-            # The lowering stops at the first one.
-            found.append(Problem(error.code, error.where, error.what, error.fix))
+        errors = obstacles(model) or _obstacles_for_finn(model)
+        found.extend(Problem(error.code, error.where, error.what, error.fix) for error in errors)
     return found
+
+
+def _obstacles_for_finn(model: onnx.ModelProto) -> list[FlipflowError]:
+    """Why the second lowering would refuse what the first one takes; it stops at the first reason."""
+    from flipflow.export.finn.streamline import lower  # noqa: PLC0415 - FINN takes seconds to import
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "canonical.onnx"
+        onnx.save(model, path)
+        try:
+            lower(path, path.with_name("streamlined.onnx"))
+        except FlipflowError as error:
+            return [error]
+    return []

@@ -11,14 +11,13 @@ def missing():
     """Lines of what is missing, each with its Debian and Ubuntu package."""
     lines = []
     if sys.version_info < OLDEST:
-        lines.append(
-            "Python %d.%d or newer (this is %d.%d); name another with PYTHON=..." % (OLDEST + sys.version_info[:2])
-        )
+        oldest, this = (".".join(map(str, version)) for version in (OLDEST, sys.version_info[:2]))
+        lines.append("Python " + oldest + " or newer (this is " + this + "); name another with PYTHON=...")
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         lines.append("the venv module: apt install python3-venv")
     for program, package in (("g++", "g++"), ("make", "make")):
         if shutil.which(program) is None:
-            lines.append(f"{program}: apt install {package}")
+            lines.append(program + ": apt install " + package)
     return lines
 
 

@@ -1,7 +1,7 @@
 """The levels at which a network can be executed. All give the same integers, or something is wrong.
 
-torch: the trained module. qonnx: the file, in QONNX's float semantics. finn: FINN's streamlined graph. integer: the NumPy reference.
-rtl: the generated SystemVerilog in Verilator.
+torch: the trained module. qonnx: the file, in QONNX's float semantics. finn: FINN's streamlined graph. integer: the NumPy
+reference. rtl: the generated SystemVerilog in Verilator.
 """
 
 import json

@@ -39,7 +39,10 @@ class LevelResult:
 
 @dataclass(frozen=True)
 class Cycles:
-    """Clock cycles by the cycle model and as simulated. ii: between images in steady state; latency: first beat in to last beat out."""
+    """Clock cycles by the cycle model and as simulated.
+
+    ii: between images in steady state. latency: from the first beat in to the last beat out, of the first image.
+    """
 
     predicted_ii: int
     measured_ii: int

@@ -26,23 +26,39 @@ def lower(model: onnx.ModelProto, observe: ChainObserver | None = None) -> Integ
     Raises: FlipflowError E210 (an activation is not monotone), E211 (a sum could pass 2^24), E213 (what follows the last layer
     is not one rising function for all classes), E218 (a quantizer behind the last layer).
     """
-    return _Lowering(Chain(model), observe).run()
+    return _Lowering(Chain(model), observe, _raise).run()
+
+
+def obstacles(model: onnx.ModelProto) -> list[FlipflowError]:
+    """Everything for which `lower` would refuse a canonical model, not only the first."""
+    found: list[FlipflowError] = []
+    try:
+        _Lowering(Chain(model), None, found.append).run()
+    except FlipflowError as error:
+        found.append(error)
+    return found
+
+
+def _raise(error: FlipflowError) -> None:
+    raise error
 
 
 @dataclass
 class _Open:
-    """A tensor of sums (or of integers) on which a float chain has begun. spread: unknown sign parity makes the step 1."""
+    """A tensor of sums (or of integers) on which a float chain has begun. exact: float32 holds all of them."""
 
     reach: Reach
     popcount_of: int | None
+    exact: bool = True
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     pools: list[onnx.NodeProto] = field(default_factory=list)
 
 
 class _Lowering:
-    def __init__(self, chain: Chain, observe: ChainObserver | None) -> None:
+    def __init__(self, chain: Chain, observe: ChainObserver | None, refuse: Callable[[FlipflowError], None]) -> None:
         self.chain = chain
         self.observe = observe
+        self.refuse = refuse
         self.operators: list[Operator] = []
         self.type: ActType | None = None
         self.scale = 1.0
@@ -95,7 +111,8 @@ class _Lowering:
         weights = self.chain.weights(node)
         layer = self._conv(node, weights) if node.op_type == "Conv" else self._linear(node, weights)
         self.operators.append(layer)
-        self.open = _Open(self._reach(node, layer, weights), _popcount_of(layer))
+        reach = self._reach(node, layer, weights)
+        self.open = _Open(reach, _popcount_of(layer), max(-reach.start, reach.stop) < EXACT_FLOAT32)
         self.flat_from = None
 
     def _conv(self, node: onnx.NodeProto, weights: LayerWeights) -> Conv:
@@ -136,11 +153,13 @@ class _Lowering:
         low, high = extremes.min(axis=0).sum(axis=1), extremes.max(axis=0).sum(axis=1)
         bound = int(max(-low.min(), high.max()))
         if bound >= EXACT_FLOAT32:
-            raise FlipflowError(
-                "E211",
-                f"its sums can reach {bound}, and float32 counts exactly only below 2^24.",
-                f"{node.op_type} node {node.doc_string!r}",
-                "Use fewer bits for its inputs or weights, or a smaller fan-in.",
+            self.refuse(
+                FlipflowError(
+                    "E211",
+                    f"its sums can reach {bound}, and float32 counts exactly only below 2^24.",
+                    f"{node.op_type} node {node.doc_string!r}",
+                    "Use fewer bits for its inputs or weights, or a smaller fan-in.",
+                )
             )
         # Sums of K signs have K's parity, unless padding leaves some of them out.
         step = 2 if layer.domain == "popcount" else 1
@@ -179,22 +198,29 @@ class _Lowering:
             self._extend(node)
         else:
             self.open.nodes.append(node)
-        chain = self.open
+        chain, self.open = self.open, None
         assert chain is not None
         self._take_quantizer(node)
         assert self.type is not None
+        if not chain.exact:
+            return
+        try:
+            self._threshold(chain, self.type)
+        except FlipflowError as error:
+            self.refuse(error)
+
+    def _threshold(self, chain: _Open, output: ActType) -> None:
+        """The activation that ends a chain, and the pools that stood in it."""
         if self.observe is not None:
-            self.observe(chain.nodes, self.chain.constants, chain.reach, self.type, self.scale)
-        meaning = read_off(chain.nodes, self.chain.constants, chain.reach, self.type, self.scale)
+            self.observe(chain.nodes, self.chain.constants, chain.reach, output, self.scale)
+        meaning = read_off(chain.nodes, self.chain.constants, chain.reach, output, self.scale)
         levels = meaning.levels
         if chain.popcount_of is not None:
             # s >= T with s = 2p - K is p >= (T + K) / 2, rounded up.
             levels = -(-(levels + chain.popcount_of) // 2)
-        name = self._name("threshold")
-        self.operators.append(Threshold(name, levels.astype(np.int32), meaning.invert, self.type))
+        self.operators.append(Threshold(self._name("threshold"), levels.astype(np.int32), meaning.invert, output))
         for pool, minimum in zip(chain.pools, meaning.pool_minimum, strict=True):
             self.operators.append(self._pool(pool, minimum))
-        self.open = None
 
     def _check_epilogue(self, chain: _Open) -> None:
         """What follows the last layer must rise, and be the same for every class: then the integers decide."""

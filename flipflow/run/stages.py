@@ -102,8 +102,8 @@ def _build(context: Context) -> None:
     report = build(context.run_dir / STREAMLINED, context.out, request, name=context.run_dir.resolve().name)
     context.reporter.progress("build", 1, 1, "done")
     context.reporter.message(
-        f"accelerator: {report.ii} cycles an image ({report.fps:,.0f} images/s at {clock:g} MHz), latency {report.latency} cycles, "
-        f"about {report.lut:,} LUT4 and {report.bram} block RAMs"
+        f"accelerator: {report.ii} cycles an image ({report.fps:,.0f} images/s at {clock:g} MHz), "
+        f"latency {report.latency} cycles, about {report.lut:,} LUT4 and {report.bram} block RAMs"
     )
 
 

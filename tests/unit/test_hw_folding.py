@@ -34,8 +34,8 @@ def test_divisors_and_nearest() -> None:
 
 
 def test_no_request_folds_to_a_thousand_lanes() -> None:
-    # One product at a time: conv0 120 pixels x 8 x 27, pool0 12*10*8, conv1 4*3 x 12 x 72, fc0 10 x 144; together 38,688 cycles, over
-    # 1024 lanes 38. conv0 cannot be faster than its window, 120 pixels x 9 taps at SIMD 3.
+    # One product at a time: conv0 120 pixels x 8 x 27, pool0 12*10*8, conv1 4*3 x 12 x 72, fc0 10 x 144; together 38,688
+    # cycles, over 1024 lanes 38. conv0 cannot be faster than its window, 120 pixels x 9 taps at SIMD 3.
     folds = fold(cnn(), FoldRequest())
     assert max(item.cycles for item in folds) == 120 * 9
 
