@@ -12,7 +12,7 @@ TYPING := build/typing# the package as mypy wants to see it: all rooms in one fo
 
 setup: $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml CMakeLists.txt sim/cycles.cpp
+$(STAMP): requirements.lock pyproject.toml CMakeLists.txt sim/cycles.cpp sim/harness/stall.h
 	@$(PYTHON) scripts/check_machine.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock

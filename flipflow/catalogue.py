@@ -91,6 +91,7 @@ CATALOGUE: dict[str, str] = {
     "E408": "Verilator or the C++ compiler refuses the RTL. The message quotes the first lines.",
     "E409": "The simulated accelerator does not mark the last beat of a frame. Build again.",
     "E410": "A simulation's stall, seed or waveform file is out of range. Waveforms end in .vcd or .fst.",
+    "E411": "The compiled part of the cycle model is missing or does not load. Run `make setup`.",
     # verification, inference, comparison (E450-E499)
     "E450": "Images do not have the shape that the model takes: [N, C, H, W], channels first.",
     "E451": "A level gives sums that are no integers. Please report it.",

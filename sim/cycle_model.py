@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flipflow.errors import FlipflowError
-from flipflow.sim import _cycles
+from flipflow.sim import cycles
 
-# Parameters of each model in the order of sim/cycles.cpp, with the smallest value that makes sense.
+# Parameters of each model (models and parameters in the order of sim/cycles.cpp), with the smallest value that makes sense.
 _PARAMETERS: dict[str, dict[str, int]] = {
     "fifo": {"depth": 2},
     "gearbox": {"in_elems": 1, "out_elems": 1, "cap": 1},
@@ -84,7 +84,7 @@ def predict(
     stall, seed: probability that an end holds back in a cycle (source and sink drawn apart), as `simulate` draws them.
 
     Raises: FlipflowError E400 (bad description or argument), E401 (beats do not add up along the pipeline),
-    E402 (deadlock; names the full and the empty FIFOs).
+    E402 (deadlock; names the full and the empty FIFOs), E411 (the compiled part is missing).
     """
     _check_arguments(frames, in_beats_per_frame, out_beats_per_frame, stall, seed)
     names = check_pipeline(pipeline)
@@ -94,7 +94,8 @@ def predict(
         [int(kernel[key]) for key in _PARAMETERS[model]] for kernel, model in zip(pipeline, models, strict=True)
     ]
     fifos = [name for name, model in zip(names, models, strict=True) if model == "fifo"]
-    chain = _cycles.Pipeline(models, parameters)
+    numbers = list(_PARAMETERS)
+    chain = cycles.Pipeline([numbers.index(model) for model in models], parameters, len(fifos))
     if not chain.run(frames, in_beats_per_frame, out_beats_per_frame, stall, seed, _PATIENCE):
         raise deadlock(
             "E402",
@@ -103,7 +104,7 @@ def predict(
             chain.empty(),
             f"in cycle {chain.cycle - _PATIENCE}, with {chain.accepted} beats taken and {chain.produced} given",
         )
-    completion = np.array(chain.completion, dtype=np.int64)
+    completion = chain.completion()
     gaps = np.diff(completion)
     return Prediction(
         ii=int(gaps[-1]) if frames > 1 else 0,

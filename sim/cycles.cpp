@@ -5,21 +5,18 @@
 // from the sink to the source therefore settles and clocks the whole chain in one pass: a kernel is stepped only after
 // its consumer gave its ready, and its producer still holds this cycle's valid.
 //
-// The Python side (sim/cycle_model.py) validates all parameters; nothing is checked again here.
-
-#include <nanobind/nanobind.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/vector.h>
+// sim/cycle_model.py validates all parameters; nothing is checked again here. sim/cycles.py loads this library with ctypes
+// (so that building it needs no Python headers) and repeats the declarations at the end of this file.
 
 #include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <new>
+#include <utility>
 #include <vector>
 
 #include "harness/stall.h"
-
-namespace nb = nanobind;
 
 namespace {
 
@@ -55,7 +52,7 @@ class Stages {
 
 class Fifo final : public Kernel {
  public:
-  explicit Fifo(const std::vector<int64_t>& p) : depth_(p[0]) {}
+  explicit Fifo(const int64_t* p) : depth_(p[0]) {}
   Flow step(bool in_valid, bool out_ready) override {
     const bool ready = count_ < depth_;
     const bool push = in_valid && ready;
@@ -78,7 +75,7 @@ class Fifo final : public Kernel {
 // Width converter of any ratio: `level` elements in a buffer of `cap`.
 class Gearbox final : public Kernel {
  public:
-  explicit Gearbox(const std::vector<int64_t>& p) : in_elems_(p[0]), out_elems_(p[1]), cap_(p[2]) {}
+  explicit Gearbox(const int64_t* p) : in_elems_(p[0]), out_elems_(p[1]), cap_(p[2]) {}
   Flow step(bool in_valid, bool out_ready) override {
     const bool ready = level_ + in_elems_ <= cap_;
     const bool push = in_valid && ready;
@@ -97,7 +94,7 @@ class Gearbox final : public Kernel {
 // (s - emit_from) % emit_period == 0.
 class Steps final : public Kernel {
  public:
-  explicit Steps(const std::vector<int64_t>& p)
+  explicit Steps(const int64_t* p)
       : steps_(p[0]), consume_(p[1]), emit_from_(p[2]), emit_period_(p[3]), stages_(p[4]), next_emit_(p[2]) {}
   Flow step(bool in_valid, bool out_ready) override {
     if (out_valid && !out_ready) return {false, false};
@@ -128,7 +125,7 @@ struct WindowShape {
 // Sliding-window generator: a writer fills a ring of rows while a reader walks oy, ox, ky, kx, cf over it.
 class Window final : public Kernel {
  public:
-  explicit Window(const std::vector<int64_t>& p)
+  explicit Window(const int64_t* p)
       : s_{p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11], p[12]},
         row_words_(s_.ifm_width * s_.words_per_pixel),
         ring_words_(s_.rows * row_words_),
@@ -194,93 +191,118 @@ class Window final : public Kernel {
   int64_t needed_;        // offset of the reader's tap
 };
 
-std::unique_ptr<Kernel> make_kernel(const std::string& model, const std::vector<int64_t>& p) {
-  if (model == "fifo") return std::make_unique<Fifo>(p);
-  if (model == "gearbox") return std::make_unique<Gearbox>(p);
-  if (model == "steps") return std::make_unique<Steps>(p);
-  if (model == "window") return std::make_unique<Window>(p);
-  throw nb::value_error("unknown kernel model");
-}
-
 class Pipeline {
  public:
-  Pipeline(const std::vector<std::string>& models, const std::vector<std::vector<int64_t>>& parameters) {
-    for (size_t i = 0; i < models.size(); ++i) {
-      kernels_.push_back(make_kernel(models[i], parameters[i]));
-      if (auto* fifo = dynamic_cast<Fifo*>(kernels_.back().get())) fifos_.push_back(fifo);
+  // Takes the next kernel in stream order; p: its parameters. Throws only std::bad_alloc.
+  bool add(int32_t model, const int64_t* p) {
+    switch (model) {
+      case 0: {
+        auto fifo = std::make_unique<Fifo>(p);
+        fifos_.push_back(fifo.get());
+        kernels_.push_back(std::move(fifo));
+        return true;
+      }
+      case 1: kernels_.push_back(std::make_unique<Gearbox>(p)); return true;
+      case 2: kernels_.push_back(std::make_unique<Steps>(p)); return true;
+      case 3: kernels_.push_back(std::make_unique<Window>(p)); return true;
+      default: return false;
     }
   }
-  Pipeline(const Pipeline&) = delete;  // nanobind would otherwise try to copy the kernels
 
-  // Runs until `frames` frames have left or nothing has moved for `patience` cycles. Returns false in the latter case.
-  bool run(int64_t frames, int64_t in_beats, int64_t out_beats, double stall, uint64_t seed, int64_t patience) {
+  // Runs on until `frames` frames have left, nothing has moved for `patience` cycles, or `slice` cycles are over.
+  int32_t run(int64_t frames, int64_t in_beats, int64_t out_beats, double stall, uint64_t seed, int64_t patience,
+              int64_t slice) {
     const flipflow::Stall source_stall(stall, seed, flipflow::kSourceStream);
     const flipflow::Stall sink_stall(stall, seed, flipflow::kSinkStream);
-    bool offered = false;
-    int64_t idle = 0;
-    for (cycle = 0; idle < patience; ++cycle) {
-      if ((cycle & 0xFFFFF) == 0 && PyErr_CheckSignals() != 0) throw nb::python_error();
-      offered = accepted < frames * in_beats && (offered || !source_stall(cycle));
+    const int64_t end = cycle + slice;
+    for (; idle_ < patience; ++cycle) {
+      if (cycle == end) return kMore;
+      offered_ = accepted < frames * in_beats && (offered_ || !source_stall(cycle));
       bool ready = !sink_stall(cycle);
       bool moved = false;
       const bool delivered = kernels_.back()->out_valid && ready;
       for (size_t i = kernels_.size(); i-- > 0;) {
-        const Flow flow = kernels_[i]->step(i == 0 ? offered : kernels_[i - 1]->out_valid, ready);
+        const Flow flow = kernels_[i]->step(i == 0 ? offered_ : kernels_[i - 1]->out_valid, ready);
         ready = flow.ready;
         moved |= flow.moved;
       }
-      if (offered && ready) {
+      if (offered_ && ready) {
         if (accepted++ == 0) first_accept = cycle;
-        offered = false;
+        offered_ = false;
       }
       if (delivered && ++produced % out_beats == 0) {
         completion.push_back(cycle);
-        if (static_cast<int64_t>(completion.size()) == frames) return true;
+        if (static_cast<int64_t>(completion.size()) == frames) return kDone;
       }
-      idle = moved || delivered ? 0 : idle + 1;
+      idle_ = moved || delivered ? 0 : idle_ + 1;
     }
-    return false;
+    return kStopped;
   }
 
-  std::vector<int64_t> high_water() const {
-    std::vector<int64_t> marks;
-    for (const Fifo* fifo : fifos_) marks.push_back(fifo->high_water());
-    return marks;
-  }
-  std::vector<bool> full() const {
-    std::vector<bool> flags;
-    for (const Fifo* fifo : fifos_) flags.push_back(fifo->full());
-    return flags;
-  }
-  std::vector<bool> empty() const {
-    std::vector<bool> flags;
-    for (const Fifo* fifo : fifos_) flags.push_back(fifo->empty());
-    return flags;
-  }
+  const std::vector<const Fifo*>& fifos() const { return fifos_; }
 
+  static constexpr int32_t kStopped = 0, kDone = 1, kMore = 2;
   int64_t cycle = 0, first_accept = -1, accepted = 0, produced = 0;
   std::vector<int64_t> completion;
 
  private:
   std::vector<std::unique_ptr<Kernel>> kernels_;
-  std::vector<Fifo*> fifos_;  // in stream order
+  std::vector<const Fifo*> fifos_;  // in stream order
+  bool offered_ = false;            // the source holds a beat out until it is taken
+  int64_t idle_ = 0;                // cycles since something moved
 };
 
 }  // namespace
 
-NB_MODULE(_cycles, m) {
-  m.doc() = "Cycle model of a folded accelerator; use flipflow.sim.cycle_model, which validates what it passes on.";
-  nb::class_<Pipeline>(m, "Pipeline")
-      .def(nb::init<const std::vector<std::string>&, const std::vector<std::vector<int64_t>>&>(), nb::arg("models"),
-           nb::arg("parameters"))
-      .def("run", &Pipeline::run, nb::arg("frames"), nb::arg("in_beats"), nb::arg("out_beats"), nb::arg("stall"),
-           nb::arg("seed"), nb::arg("patience"))
-      .def("high_water", &Pipeline::high_water)
-      .def("full", &Pipeline::full)
-      .def("empty", &Pipeline::empty)
-      .def_ro("cycle", &Pipeline::cycle)
-      .def_ro("first_accept", &Pipeline::first_accept)
-      .def_ro("accepted", &Pipeline::accepted)
-      .def_ro("produced", &Pipeline::produced)
-      .def_ro("completion", &Pipeline::completion);
+// The interface of sim/cycles.py. No exception leaves it: what can fail says so in what it returns.
+#define FLIPFLOW_API extern "C" __attribute__((visibility("default")))
+
+// A new pipeline without kernels, null if the memory is used up. The caller gives it back to flipflow_cycles_free.
+FLIPFLOW_API void* flipflow_cycles_new() { return new (std::nothrow) Pipeline; }
+
+FLIPFLOW_API void flipflow_cycles_free(void* handle) { delete static_cast<Pipeline*>(handle); }
+
+// Adds a kernel; model: 0 fifo, 1 gearbox, 2 steps, 3 window. Returns 1, 0 for an unknown model, -1 without memory.
+FLIPFLOW_API int32_t flipflow_cycles_add(void* handle, int32_t model, const int64_t* parameters) {
+  try {
+    return static_cast<Pipeline*>(handle)->add(model, parameters) ? 1 : 0;
+  } catch (...) {
+    return -1;
+  }
+}
+
+// Runs on for at most `slice` cycles. Returns 1 when all frames have left, 0 when nothing has moved for `patience`
+// cycles, 2 when it is to be called again, -1 when the memory is used up.
+FLIPFLOW_API int32_t flipflow_cycles_run(void* handle, int64_t frames, int64_t in_beats, int64_t out_beats, double stall,
+                                         uint64_t seed, int64_t patience, int64_t slice) {
+  try {
+    return static_cast<Pipeline*>(handle)->run(frames, in_beats, out_beats, stall, seed, patience, slice);
+  } catch (...) {
+    return -1;
+  }
+}
+
+// counts[5]: cycle, cycle of the first beat taken (-1: none yet), beats taken, beats given, frames that have left.
+FLIPFLOW_API void flipflow_cycles_counts(const void* handle, int64_t* counts) {
+  const auto* pipeline = static_cast<const Pipeline*>(handle);
+  counts[0] = pipeline->cycle;
+  counts[1] = pipeline->first_accept;
+  counts[2] = pipeline->accepted;
+  counts[3] = pipeline->produced;
+  counts[4] = static_cast<int64_t>(pipeline->completion.size());
+}
+
+// completion[frames that have left]: the cycle in which each frame's last beat was taken.
+FLIPFLOW_API void flipflow_cycles_completion(const void* handle, int64_t* completion) {
+  const auto& cycles = static_cast<const Pipeline*>(handle)->completion;
+  std::copy(cycles.begin(), cycles.end(), completion);
+}
+
+// fifos[number of FIFOs][3], in stream order: the most words held so far, 1 if full, 1 if empty.
+FLIPFLOW_API void flipflow_cycles_fifos(const void* handle, int64_t* fifos) {
+  for (const Fifo* fifo : static_cast<const Pipeline*>(handle)->fifos()) {
+    *fifos++ = fifo->high_water();
+    *fifos++ = fifo->full() ? 1 : 0;
+    *fifos++ = fifo->empty() ? 1 : 0;
+  }
 }

@@ -188,7 +188,7 @@ def _refuse_other_config(path: Path, old: dict[str, Any], new: dict[str, Any]) -
             "E163",
             f"the checkpoint belongs to another configuration: {'; '.join(changed)}.",
             str(path),
-            "Set these back, train in another folder, or delete the checkpoint to start anew.",
+            "Set these back, take another folder (--out), or start anew (--fresh).",
         )
 
 

@@ -14,7 +14,9 @@ UNARY = frozenset(
     "Exp Log Sqrt Reciprocal Floor Ceil Round Sign Erf".split()
 )
 BINARY = frozenset("Add Sub Mul Div Pow Min Max PRelu".split())
-HOST_ONLY = frozenset({"Conv", "Gemm", "MatMul", "AveragePool", "GlobalAveragePool", "MaxPool", "InstanceNormalization"})
+HOST_ONLY = frozenset(
+    {"Conv", "Gemm", "MatMul", "AveragePool", "GlobalAveragePool", "MaxPool", "InstanceNormalization"}
+)
 QUANTIZERS = frozenset({"Quant", "IntQuant", "BipolarQuant"})
 _WIDEST_PAD = 4096
 _MOST_ELEMENTS = 1 << 28
@@ -83,9 +85,7 @@ def clip_bounds(node: onnx.NodeProto, constants: dict[str, np.ndarray]) -> tuple
     return bounds[0], bounds[1]
 
 
-def pad_request(
-    node: onnx.NodeProto, constants: dict[str, np.ndarray], rank: int
-) -> tuple[list[int], float, str]:
+def pad_request(node: onnx.NodeProto, constants: dict[str, np.ndarray], rank: int) -> tuple[list[int], float, str]:
     """Pads (begins then ends, all axes), value and mode of a Pad node of any opset."""
     attrs = attributes(node)
     mode = attrs.get("mode", b"constant").decode()

@@ -110,7 +110,10 @@ def _input_shape(info: onnx.ValueInfoProto, path: Path) -> tuple[int, ...]:
         )
     if int(np.prod(dims[1:], dtype=object)) > _MOST_ELEMENTS:
         raise FlipflowError(
-            "E202", f"input {info.name!r} has the shape {dims}, which no image has.", str(path), "Export the file again."
+            "E202",
+            f"input {info.name!r} has the shape {dims}, which no image has.",
+            str(path),
+            "Export the file again.",
         )
     return (1, *dims[1:])
 

@@ -4,16 +4,17 @@ Every node is also executed once on a blank image: so shapes are known without s
 alone (the Shape-Gather-Concat-Reshape chains of older exporters) is a constant.
 """
 
-
 import numpy as np
 import onnx
 
 from flipflow.export.evaluate import QUANT_DOMAINS, evaluate
 from flipflow.export.importer import operators as ops
 from flipflow.export.importer.builder import ChainBuilder
-from flipflow.export.importer.layers import LayerWriter
+from flipflow.export.importer.quantizers import weight_quantizer
 from flipflow.export.importer.read import Source
+from flipflow.export.importer.state import ChainState
 from flipflow.export.importer.weights import QuantWeight
+from flipflow.export.importer.writer import finish, write
 from flipflow.export.problems import Problems
 
 
@@ -27,13 +28,11 @@ def canonicalize(source: Source) -> tuple[onnx.ModelProto | None, Problems]:
     try:
         for node in source.nodes:
             walk.visit(node)
-        walk.writer.finish()
+        finish(walk.state)
     except _Abandoned:
         return None, walk.problems
     model = None if walk.problems.found else walk.builder.model()
     return model, walk.problems
-
-
 
 
 class _Walk:
@@ -45,7 +44,7 @@ class _Walk:
         self.values: dict[str, np.ndarray] = {source.input_name: np.zeros(source.input_shape, np.float32)}
         self.tip = source.input_name
         self.builder = ChainBuilder(source.input_name, source.input_shape)
-        self.writer = LayerWriter(self.builder, self.problems, self.constants, self.weights, source.opset)
+        self.state = ChainState(self.builder, self.problems, self.constants, self.weights, source.opset)
 
     def visit(self, node: onnx.NodeProto) -> None:
         """Fold or write one node. Whatever a malformed node breaks on the way is its problem, not a traceback."""
@@ -70,15 +69,15 @@ class _Walk:
         result = self._run(node)
         self.constants[node.output[0]] = result
         if node.op_type in ops.QUANTIZERS:
-            weight = self.writer.weight_quantizer(node)
+            weight = weight_quantizer(self.state, node)
             if weight is not None:
                 self.weights[node.output[0]] = weight
             else:
-                self.writer.refused.add(node.output[0])
+                self.state.refused.add(node.output[0])
         elif not node.input or node.op_type not in ops.MOVES | {"Identity"}:
             return
-        elif node.input[0] in self.writer.refused:
-            self.writer.refused.add(node.output[0])
+        elif node.input[0] in self.state.refused:
+            self.state.refused.add(node.output[0])
         elif node.input[0] in self.weights:
             before = self.weights[node.input[0]]
             context = dict(self.constants) | {node.input[0]: before.integers}
@@ -96,7 +95,7 @@ class _Walk:
         before = self.values[self.tip]
         after = self._run(node)
         self.values[node.output[0]] = after
-        if not self.writer.write(node, before, after):
+        if not write(self.state, node, before, after):
             raise _Abandoned
         self.tip = node.output[0]
 
@@ -118,6 +117,8 @@ class _Walk:
             raise _Abandoned
         return value
 
-    def _abandon(self, node: onnx.NodeProto, code: str, what: str, fix: str = "See docs/layers.md for what is supported.") -> None:
+    def _abandon(
+        self, node: onnx.NodeProto, code: str, what: str, fix: str = "See docs/layers.md for what is supported."
+    ) -> None:
         self.problems.add(code, f"{node.op_type} node {node.name or node.output[0]!r}", what, fix)
         raise _Abandoned

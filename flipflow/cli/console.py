@@ -39,7 +39,7 @@ class ConsoleReporter:
 
     def message(self, text: str) -> None:
         """One line worth reading."""
-        self._bars.console.print(text)
+        self._bars.console.print(text, soft_wrap=True)
 
     def progress(self, task: str, done: float, total: float, note: str = "") -> None:
         """Move the bar `task`; without a terminal, one line when it starts and one when it ends."""

@@ -22,6 +22,21 @@ def show_summary(outcomes: list[dict[str, Any]], verified: dict[str, Any] | None
         console.print(f"accuracy {verified['accuracy']:.2%} on {samples:,} images of {verified['data']}")
 
 
+def show_bench(document: dict[str, Any]) -> None:
+    """Images a second at every level, and the simulator's clock cycles a second: median and spread."""
+    table = Table("level", title="speed", title_justify="left")
+    for name in ("images", "median", "slowest", "fastest"):
+        table.add_column(name, justify="right")
+    for row in document["rows"]:
+        rates = (row["images_per_second"], row["slowest"], row["fastest"])
+        table.add_row(row["level"], f"{row['images']:,}", *(f"{rate:,.0f} images/s" for rate in rates))
+    speed = document["verilator"]
+    if speed:
+        rates = (speed["cycles_per_second"], speed["slowest"], speed["fastest"])
+        table.add_row("rtl (Verilator)", f"{speed['images']:,}", *(f"{rate / 1e6:,.2f} M cycles/s" for rate in rates))
+    Console(stderr=True, highlight=False).print(table)
+
+
 def _stages(outcomes: list[dict[str, Any]]) -> Table:
     table = Table("stage", "result", title="stages", title_justify="left")
     table.add_column("seconds", justify="right")

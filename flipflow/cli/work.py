@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flipflow.cli.console import ConsoleReporter
-from flipflow.cli.tables import show_summary
+from flipflow.cli.tables import show_bench, show_summary
 from flipflow.config import Config, load_config, save_config
 from flipflow.errors import FlipflowError
 from flipflow.run.files import locked
@@ -129,7 +129,10 @@ def bench(run_dir: Path, overrides: tuple[str, ...], quiet: bool) -> dict[str, A
 
     config = _config_of(run_dir, overrides)
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
-        return measure(config, run_dir, reporter)
+        document = measure(config, run_dir, reporter)
+    if not quiet:
+        show_bench(document)
+    return document
 
 
 def wave(run_dir: Path, out: Path, samples: int, quiet: bool) -> dict[str, Any]:

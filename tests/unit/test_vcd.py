@@ -6,7 +6,7 @@ import pytest
 
 from flipflow.sim.vcd import stream_words
 
-# a_* and b_* are streams of module top; b_valid shares its identifier with a_valid. The inner module has a signal of the same name.
+# a_* and b_* are streams of module top; b_valid shares its identifier with a_valid. The inner module has an a_data, too.
 WAVE = """$timescale 1ps $end
 $scope module TOP $end
 $scope module top $end
@@ -63,7 +63,7 @@ b1111 (
 
 
 def test_beats_out_of_reset(tmp_path: Path) -> None:
-    """Edge at 5: in reset. 15: a takes 3, b takes 1. 25: a not ready, b takes 0. 35: a takes 5, b not ready. 45: nothing is valid."""
+    """Edge at 5: in reset. 15: a takes 3, b 1. 25: a not ready, b takes 0. 35: a takes 5, b not ready. 45: nothing valid."""
     path = tmp_path / "wave.vcd"
     path.write_text(WAVE)
     assert stream_words(path, "top", ["a", "b"]) == {"a": [3, 5], "b": [1, 0]}
