@@ -14,8 +14,10 @@ setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml CMakeLists.txt sim/cycles.cpp sim/harness/stall.h
 	@$(PYTHON) scripts/check_machine.py
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock
+	# Nothing more where torch is a CPU build; elsewhere the CUDA libraries that this build of it cannot be imported without.
+	$(BIN)/python -m pip install --quiet $(shell grep '^torch==' requirements.lock)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

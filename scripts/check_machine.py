@@ -1,6 +1,7 @@
 """Says in one message what a machine lacks before `make setup`; runs on any Python 3."""
 
 import importlib.util
+import os
 import shutil
 import sys
 
@@ -15,9 +16,13 @@ def missing():
         lines.append("Python " + oldest + " or newer (this is " + this + "); name another with PYTHON=...")
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         lines.append("the venv module: apt install python3-venv")
-    for program, package in (("g++", "g++"), ("make", "make")):
-        if shutil.which(program) is None:
-            lines.append(program + ": apt install " + package)
+    compiler = os.environ.get("CXX")
+    if compiler and shutil.which(compiler) is None:
+        lines.append("the C++ compiler $CXX names, " + compiler + ": correct it, or unset it and apt install g++")
+    if not compiler and not any(shutil.which(program) for program in ("c++", "g++", "clang++")):
+        lines.append("a C++ compiler: apt install g++, or name one in $CXX")
+    if shutil.which("make") is None:
+        lines.append("make: apt install make")
     return lines
 
 
