@@ -15,7 +15,7 @@ _PACKAGES = (
     ("pyosys", "synthesis checks of the RTL"),
     ("cocotb", "test benches of the RTL kernels"),
 )
-_PROGRAMS = (("g++", "RTL simulation"), ("make", "RTL simulation"))
+_PROGRAMS = ((("c++", "g++", "clang++"), "RTL simulation"), (("make", "gmake"), "RTL simulation"))
 _FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -28,13 +28,14 @@ def examine(reporter: _Reporter) -> dict[str, Any]:
     tools = []
     for name, unlocks in _PACKAGES:
         tools.append({"name": name, "found": _version(name), "unlocks": unlocks})
-    for name, unlocks in _PROGRAMS:
-        tools.append({"name": name, "found": shutil.which(name), "unlocks": unlocks})
+    for names, unlocks in _PROGRAMS:
+        found = next((path for name in names if (path := shutil.which(name))), None)
+        tools.append({"name": " or ".join(names), "found": found, "unlocks": unlocks})
     fashion = str(_FASHION) if _FASHION.is_dir() else None
     tools.append({"name": "dataset-fashion-mnist", "found": fashion, "unlocks": "configs/fashion-cnn.toml"})
     for tool in tools:
-        found = tool["found"] or "[bold red]missing[/]"
-        reporter.message(f"{tool['name']:<22} {found:<36} {tool['unlocks']}")
+        shown = tool["found"] or "[bold red]missing[/]"
+        reporter.message(f"{tool['name']:<22} {shown:<36} {tool['unlocks']}")
     return {"tools": tools}
 
 

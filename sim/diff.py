@@ -41,9 +41,9 @@ def diff(
 
 def first_difference(one: list[np.ndarray], other: list[np.ndarray], names: list[str]) -> dict[str, Any] | None:
     """Where two lists of taps differ first: layer by layer, and in it image, row, column, channel."""
-    for name, a, b in zip(names, one, other, strict=True):
-        b_alike = b.reshape(a.shape)  # a map of one pixel and a vector hold the same
-        places = np.argwhere(a != b_alike)
+    for name, first, second in zip(names, one, other, strict=True):
+        a, b = _alike(first, second)
+        places = np.argwhere(a != b)
         if not len(places):
             continue
         place = [int(index) for index in places[0]]
@@ -54,11 +54,18 @@ def first_difference(one: list[np.ndarray], other: list[np.ndarray], names: list
             "row": row,
             "column": column,
             "channel": place[-1],
-            "values": [int(a[tuple(place)]), int(b_alike[tuple(place)])],
+            "values": [int(a[tuple(place)]), int(b[tuple(place)])],
             "differing": len(places),
             "elements": int(a.size),
         }
     return None
+
+
+def _alike(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as vectors where one level flattens a map before it is tapped."""
+    if a.shape == b.shape:
+        return a, b
+    return a.reshape(len(a), -1), b.reshape(len(b), -1)
 
 
 def _sentence(result: dict[str, Any]) -> str:

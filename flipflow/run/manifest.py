@@ -89,7 +89,7 @@ def code_digest(rooms: tuple[str, ...]) -> str:
     for room in rooms:
         for folder in importlib.import_module(f"flipflow.{room}").__path__:
             for path in sorted(Path(folder).rglob("*")):
-                if path.suffix in (".py", ".sv", ".j2", ".cpp"):
+                if path.suffix in (".py", ".sv", ".j2", ".cpp", ".h"):
                     sha.update(str(path.relative_to(folder)).encode())
                     sha.update(path.read_bytes())
     return sha.hexdigest()

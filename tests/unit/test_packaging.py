@@ -21,19 +21,16 @@ from flipflow.sim import cycles
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["scikit-build"]["wheel"]["packages"]
 # What scikit-build-core leaves out of a wheel, besides what .gitignore names (its documentation, "Configuring your build").
-IGNORED = {line.strip("/ ") for line in (ROOT / ".gitignore").read_text().splitlines() if line}
+IGNORED = {line.strip("/ ") for line in (ROOT / ".gitignore").read_text().splitlines()}
 
 
-def _tracked(room: str) -> list[str]:
-    """Paths under a room, relative to it, that git knows or would add."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "."],
-        cwd=ROOT / room,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [path for path in listed.stdout.splitlines() if (ROOT / room / path).is_file()]
+def _ships(path: Path) -> bool:
+    return path.is_file() and path.suffix not in {".so", ".pyc"} and not IGNORED & set(path.relative_to(ROOT).parts)
+
+
+def _sources(room: str) -> list[str]:
+    """Paths of a room's files, relative to it."""
+    return [str(path.relative_to(ROOT / room)) for path in (ROOT / room).rglob("*") if _ships(path)]
 
 
 def _own_folders(source: str) -> Iterator[str]:
@@ -55,8 +52,7 @@ def test_what_the_code_opens_beside_itself_lies_in_a_shipped_room(room: str) -> 
             assert target.exists(), f"{path}: {folder}"
             held = [file for file in target.rglob("*") if file.is_file()] if target.is_dir() else [target]
             for file in held:
-                shipped = file.suffix not in {".so", ".pyc"} and not IGNORED & set(file.relative_to(ROOT).parts)
-                assert shipped, f"{file} would be left out of the wheel"
+                assert _ships(file), f"{file} would be left out of the wheel"
 
 
 def test_pyproject_ships_every_room_with_code() -> None:
@@ -94,7 +90,7 @@ def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_broken_library_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes) -> None:
     (tmp_path / cycles.LIBRARY).write_bytes(content)
     monkeypatch.setattr(flipflow.sim, "__path__", [str(tmp_path)])
-    with pytest.raises(FlipflowError, match="E411.*does not load") as caught:
+    with pytest.raises(FlipflowError, match=r"E411.*does not load") as caught:
         cycles._load.__wrapped__()
     assert caught.value.exit_code is Exit.TOOL_MISSING
 
@@ -127,7 +123,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     for room in ROOMS.values():
-        for path in _tracked(room):
+        for path in _sources(room):
             (source / room / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / room / path, source / room / path)
     for name in ("CMakeLists.txt", "pyproject.toml", "README.md", "LICENSE", ".gitignore"):
@@ -153,7 +149,7 @@ def test_wheel_is_complete_and_holds_nothing_else(wheel: Path) -> None:
     assert re.fullmatch(r"flipflow-[\d.]+-py3-none-[\w.]+\.whl", wheel.name)
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
-    expected = {f"{name}/{path}" for name, room in ROOMS.items() for path in _tracked(room)}
+    expected = {f"{name}/{path}" for name, room in ROOMS.items() for path in _sources(room)}
     assert held == expected | {f"flipflow/sim/{cycles.LIBRARY}"}
     for name in ("flipflow/py.typed", "flipflow/hw/rtl/fifo.sv", "flipflow/sim/harness/stall.h"):
         assert name in held
@@ -173,9 +169,9 @@ def test_wheel_runs_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
     where = _run(python, "-c", "import flipflow.sim.cycles as c; print(c.__file__, c.library_path())", cwd=tmp_path)
     assert [Path(path).parent for path in where.split()] == [site / "flipflow" / "sim"] * 2
     flipflow_command = python.with_name("flipflow")
-    assert "verilator" in _run(flipflow_command, "doctor", cwd=tmp_path)
-    assert "E100" in _run(flipflow_command, "explain", "E100", cwd=tmp_path)
+    assert "verilator" in _run(flipflow_command, "doctor", "--json", cwd=tmp_path)
+    assert "E100" in _run(flipflow_command, "explain", "E100", "--json", cwd=tmp_path)
     shutil.copy(ROOT / "configs" / "digits-cnn.toml", tmp_path)
-    short = ("--set", "train.epochs=1", "--set", "verify.samples=4", "--out", tmp_path / "run")
+    short = ("--set", "train.epochs=2", "--set", "verify.samples=4", "--out", tmp_path / "run")
     _run(flipflow_command, "run", "digits-cnn.toml", *short, cwd=tmp_path)
     assert (tmp_path / "run" / "verify.json").is_file()
