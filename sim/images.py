@@ -89,7 +89,9 @@ def _read_arrays(path: Path) -> Images:
                 values = loaded["images"]
                 labels = loaded.get("labels")
     except _DAMAGED as error:
-        raise _unreadable(path, str(error) or "it is damaged") from error
+        # NumPy takes whatever it does not know for a pickle, and advises to trust it.
+        known = str(error) and "pickle" not in str(error)
+        raise _unreadable(path, str(error) if known else "it is damaged, or no NumPy archive of numbers") from error
     if values.dtype.kind not in "uifb" or values.ndim < 2 or len(values) == 0:
         raise _unreadable(path, f"`images` has the shape {values.shape} and the type {values.dtype}")
     if values.dtype.kind == "f" and not np.isfinite(values).all():

@@ -82,7 +82,7 @@ def test_arrays_with_and_without_labels(model: CanonicalModel, tmp_path: Path) -
         ({"images": np.array([["a", "b"]])}, "type"),
         ({"images": np.zeros((1, 2), complex)}, "complex"),
         ({"images": np.array([[1.0, np.nan]])}, "not finite"),
-        ({"images": np.array([[None, 1]], object)}, "pickle"),
+        ({"images": np.array([[None, 1]], object)}, "no NumPy archive of numbers"),
         ({"images": np.zeros((2, 3)), "labels": np.zeros(3, int)}, "labels"),
         ({"images": np.zeros((2, 3)), "labels": np.zeros(2)}, "labels"),
     ],
