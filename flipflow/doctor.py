@@ -4,7 +4,9 @@ import importlib.metadata
 import importlib.util
 import shutil
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+from flipflow.sim.reporter import Reporter
 
 _PACKAGES = (
     ("torch", "training"),
@@ -19,11 +21,7 @@ _PROGRAMS = ((("c++", "g++", "clang++"), "RTL simulation"), (("make", "gmake"), 
 _FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
-class _Reporter(Protocol):
-    def message(self, text: str) -> None: ...
-
-
-def examine(reporter: _Reporter) -> dict[str, Any]:
+def examine(reporter: Reporter) -> dict[str, Any]:
     """{"tools": [{"name", "found", "unlocks"}]}; found is a version, a path, or null."""
     tools = []
     for name, unlocks in _PACKAGES:

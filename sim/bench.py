@@ -11,7 +11,7 @@ import numpy as np
 from flipflow.config import Config, LevelName
 from flipflow.sim.images import test_images
 from flipflow.sim.levels import Network
-from flipflow.sim.verify import Reporter
+from flipflow.sim.reporter import Reporter
 
 _RTL_CYCLES = 3_000_000
 

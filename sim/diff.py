@@ -9,8 +9,8 @@ from flipflow.config import Config
 from flipflow.sim.images import read_images, test_images
 from flipflow.sim.infer import level_name
 from flipflow.sim.levels import Network
+from flipflow.sim.reporter import Reporter
 from flipflow.sim.taps import layer_names, taps
-from flipflow.sim.verify import Reporter
 
 
 def diff(

@@ -10,7 +10,7 @@ from flipflow.config import Config, LevelName
 from flipflow.errors import FlipflowError
 from flipflow.sim.images import read_images
 from flipflow.sim.levels import Answer, Network
-from flipflow.sim.verify import Reporter
+from flipflow.sim.reporter import Reporter
 
 
 def infer(

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -12,20 +12,11 @@ from flipflow.errors import FlipflowError
 from flipflow.sim.cycle_model import predict
 from flipflow.sim.images import Images, test_images
 from flipflow.sim.levels import Answer, Network
+from flipflow.sim.reporter import Reporter
 
 _STALL = 0.3
 _MODELLED_FRAMES = 64
 _FEWEST_FRAMES = 4
-
-
-class Reporter(Protocol):
-    """Where progress goes."""
-
-    def message(self, text: str) -> None:
-        """One line worth reading."""
-
-    def progress(self, task: str, done: float, total: float, note: str = "") -> None:
-        """A bar named `task`, from 0 to `total`."""
 
 
 @dataclass(frozen=True)

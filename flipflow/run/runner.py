@@ -5,23 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from flipflow.config import Config
 from flipflow.run.files import digest, disk_errors, replace_tree
 from flipflow.run.manifest import Manifest, StageRecord, code_digest, settings_digest, tool_versions
+from flipflow.sim.reporter import Reporter
 
 STAGING = ".staging"
-
-
-class Reporter(Protocol):
-    """Where stages tell what they are doing."""
-
-    def message(self, text: str) -> None:
-        """One line worth reading."""
-
-    def progress(self, task: str, done: float, total: float, note: str = "") -> None:
-        """A bar named `task`, from 0 to `total`."""
 
 
 @dataclass(frozen=True)
