@@ -73,6 +73,15 @@ def _conv(state: ChainState, node: onnx.NodeProto, before: np.ndarray, after: np
         _after_layer(state, after.shape)
         return
     pads = ops.window_pads(node, before.shape[2:], kernel)
+    outer = state.pending_pad[0] if state.pending_pad is not None else (0, 0, 0, 0)
+    if any(a + b >= kernel[axis % 2] for axis, (a, b) in enumerate(zip(pads, outer, strict=True))):
+        state.problem(
+            node,
+            "E209",
+            f"it pads by {[a + b for a, b in zip(pads, outer, strict=True)]}, so windows of {kernel} lie wholly in the border.",
+            "Pad by less than the kernel's size.",
+        )
+        return
     if state.pending_pad is not None:
         pads = _merge_pad(state, node, pads)
     elif not state.require_plain(node):

@@ -1,5 +1,6 @@
 """`check` shows every reason at once; import is checked by execution."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,15 @@ def test_all_activations_that_are_not_monotone(tmp_path: Path) -> None:
 def test_a_deployable_file_has_no_problem(tmp_path: Path) -> None:
     onnx.save(write_network(PLAN), tmp_path / "net.onnx")
     assert check_file(tmp_path / "net.onnx") == []
+
+
+def test_windows_wholly_in_the_border(tmp_path: Path) -> None:
+    """A 1x1 convolution that pads by 1: no hardware window has nothing but border."""
+    layer = LayerPlan(3, kernel=(1, 1), pad=1)
+    onnx.save(write_network(replace(PLAN, layers=(layer,))), tmp_path / "net.onnx")
+    problems = check_file(tmp_path / "net.onnx")
+    assert [problem.code for problem in problems] == ["E209"]
+    assert "[1, 1, 1, 1]" in problems[0].what and "Conv" in problems[0].where
 
 
 def test_import_that_changed_something_is_refused(tmp_path: Path) -> None:
