@@ -58,7 +58,7 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
         size *= dimension
     if len(data) - start != size:
         raise _corrupt(path, f"its header promises {size} bytes of data, and {len(data) - start} follow.")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(bytearray(data), np.uint8, offset=start).reshape(shape)  # writable, as torch wants it
 
 
 def _corrupt(path: Path, what: str) -> FlipflowError:
