@@ -64,7 +64,7 @@ def _row(level: str, images: int, rates: list[float]) -> dict[str, Any]:
 
 def _verilator(network: Network, values: np.ndarray, repeats: int, reporter: Reporter) -> dict[str, Any]:
     """Enough images that the simulation runs for a few million cycles."""
-    predicted = json.loads((network.run_dir / "accelerator.json").read_text())["predicted"]
+    predicted = network.accelerator()["predicted"]
     count = max(4, min(len(values) * 100, _RTL_CYCLES // max(1, predicted["ii"])))
     fed = np.resize(values, (count, *values.shape[1:]))
     results = []

@@ -97,11 +97,20 @@ class Network:
     ) -> Answer:
         from flipflow.sim.accelerator import simulate  # noqa: PLC0415
 
-        description = json.loads(self._need("accelerator.json", "build").read_text())
         result = simulate(
-            self.run_dir / "rtl", description, integers, stall=stall, seed=seed, trace=trace, progress=progress
+            self.run_dir / "rtl", self.accelerator(), integers, stall=stall, seed=seed, trace=trace, progress=progress
         )
         return Answer(result.logits, result.classes, result)
+
+    def accelerator(self) -> dict[str, Any]:
+        """accelerator.json of the run. Raises: FlipflowError E452 where it is missing or damaged."""
+        path = self._need("accelerator.json", "build")
+        try:
+            document: dict[str, Any] = json.loads(path.read_text())
+        except ValueError as error:
+            fix = f"Run `flipflow build {self.run_dir} --force`."
+            raise FlipflowError("E452", f"it is damaged ({error}).", str(path), fix) from error
+        return document
 
     def _need(self, name: str, stage: str) -> Path:
         path = self.run_dir / name

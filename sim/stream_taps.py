@@ -8,7 +8,6 @@ import numpy as np
 
 from flipflow.export.integer.net import ActType, Conv, Linear
 from flipflow.sim.levels import Network
-from flipflow.sim.taps import read_accelerator
 from flipflow.sim.vcd import stream_words
 
 _NOT_LAYERS = ("fifo", "gearbox")
@@ -16,7 +15,7 @@ _NOT_LAYERS = ("fifo", "gearbox")
 
 def rtl_taps(network: Network, images: np.ndarray) -> list[np.ndarray]:
     """Taps as in flipflow.sim.taps, of the simulated hardware."""
-    accelerator = read_accelerator(network.run_dir)
+    accelerator = network.accelerator()
     inputs = layer_inputs(accelerator)
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "taps.vcd"

@@ -4,9 +4,6 @@ A tap is the integer activation that enters a Conv or fully connected layer (NHW
 and flattening), and at the end the integer logits [N, classes]. Taps are numbered by layer from 0.
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
 
 from flipflow.config import LevelName
@@ -104,9 +101,3 @@ def _finn(network: Network, integers: np.ndarray) -> list[np.ndarray]:
 
 def _channels_last(value: np.ndarray) -> np.ndarray:
     return (value.transpose(0, 2, 3, 1) if value.ndim == 4 else value).astype(np.int64)
-
-
-def read_accelerator(run_dir: Path) -> dict[str, object]:
-    """accelerator.json of a run."""
-    document: dict[str, object] = json.loads((run_dir / "accelerator.json").read_text())
-    return document

@@ -110,7 +110,7 @@ def _rtl(network: Network, values: np.ndarray, reporter: Reporter) -> tuple[Answ
     count = len(values)
     fed = np.resize(values, (max(count, _FEWEST_FRAMES), *values.shape[1:]))
     answer = network.run("rtl", fed, progress=lambda done, total: reporter.progress("verify rtl", done, total))
-    cycles = compare_cycles(json.loads((network.run_dir / "accelerator.json").read_text()), answer.details)
+    cycles = compare_cycles(network.accelerator(), answer.details)
     return Answer(answer.logits[:count], answer.classes[:count], answer.details), cycles
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flipflow.hw.kernels.base import Tensor, is_signed
+from flipflow.hw.kernels.base import Tensor
 from flipflow.hw.kernels.rom import bits_of, hex_lines
 
 
@@ -28,12 +28,3 @@ def threshold_lines(thresholds: Tensor, invert: Tensor, pe: int, width: int) -> 
     flags = (np.asarray(invert) != 0).astype(np.uint8).reshape(channels, 1)
     fields = np.concatenate([bits_of(np.asarray(thresholds).astype(np.int64), width), flags], axis=1)
     return hex_lines(fields.reshape(channels // pe, -1))
-
-
-def out_bits_bias(dtype: str, out_bias: int) -> tuple[int, int, bool]:
-    """(bits, bias, signed) of a thresholding unit's output elements; bias 0 for bipolar output, whose one bit is the
-    count.
-    """
-    from qonnx.core.datatype import DataType  # noqa: PLC0415
-
-    return int(DataType[dtype].bitwidth()), 0 if dtype == "BIPOLAR" else out_bias, is_signed(dtype)

@@ -3,7 +3,6 @@
 from flipflow.hw.kernels.area import xnor_luts
 from flipflow.hw.kernels.base import Tensor
 from flipflow.hw.kernels.mvtu import MvtuOp
-from flipflow.hw.kernels.rom import unsigned_width
 
 
 class XnorMvtu(MvtuOp):
@@ -25,8 +24,3 @@ class XnorMvtu(MvtuOp):
     def module_name(self) -> str:
         """The RTL module."""
         return "xnor_mvtu"
-
-
-def xnor_acc_width(fan_in: int, masked: bool) -> int:
-    """Bits of the unsigned accumulator: ceil(log2(K + 1)) for 0..K, one more bit's range (0..2K) with a mask."""
-    return unsigned_width(2 * fan_in if masked else fan_in)

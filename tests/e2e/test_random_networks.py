@@ -11,9 +11,7 @@ from torch import nn
 
 from flipflow.config import ModelConfig
 from flipflow.export.host import CanonicalModel
-from flipflow.export.integer import lower
 from flipflow.export.torch_export import export_module
-from flipflow.sim import reference
 from flipflow.train.models import build_model
 from tests.e2e.levels import check_levels
 from tests.networks import NetPlan, images_for, net_plans, write_network
@@ -95,8 +93,6 @@ def test_random_torch_networks(config: ModelConfig, seed: int, tmp_path: Path) -
     images = np.random.default_rng(seed).integers(0, 256, (6, 1, 10, 9)).astype(np.float32)
     with torch.no_grad():
         outputs = module(torch.from_numpy(images)).numpy()
-    lowered = check_levels(exported.model, images, tmp_path)
+    check_levels(exported.model, images, tmp_path)
     loaded = CanonicalModel.load(tmp_path / "canonical.onnx")
     np.testing.assert_array_equal(loaded.outputs(images), outputs)
-    net = lower(exported.model)
-    np.testing.assert_array_equal(reference.run(net, lowered.integers), lowered.logits)

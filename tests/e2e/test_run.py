@@ -187,6 +187,14 @@ def test_bad_files(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> Non
     assert "E161" in err
 
 
+def test_damaged_accelerator_description(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, _ = finished
+    subprocess.run(["cp", "-r", str(folder / "runs/small"), str(tmp_path / "torn")], check=True)
+    (tmp_path / "torn/accelerator.json").write_text('{"format": ')
+    _, err = flipflow("verify", "torn", cwd=tmp_path, check=2)
+    assert "E452" in err and "--force" in err
+
+
 def test_missing_compiler(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     """No compiler: exit code 3, and the message says what to install."""
     folder, _ = finished
