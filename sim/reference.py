@@ -9,7 +9,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from flipflow.export.integer.net import Conv, IntegerNet, Linear, MaxPool, Operator, Threshold
+from flipflow.export.integer.net import (
+    NET_INPUT,
+    ActType,
+    Add,
+    Conv,
+    IntegerNet,
+    Linear,
+    MaxPool,
+    Operator,
+    SumPool,
+    Threshold,
+)
 
 _BATCH = 32
 _WORD_BITS = ((8, np.uint8), (16, np.uint16), (32, np.uint32), (64, np.uint64))
@@ -31,10 +42,14 @@ def classify(logits: np.ndarray) -> np.ndarray:
 
 def layers(net: IntegerNet, images: np.ndarray) -> Iterator[tuple[Operator, np.ndarray]]:
     """Each operator with its integer output (maps in NHWC; popcounts where the operator's domain says so)."""
-    value = np.ascontiguousarray(images)
-    for operator in net.operators:
-        value = _apply(operator, value)
-        yield operator, value
+    last_use = {source: index for index, sources in enumerate(net.wires) for source in sources}
+    values = {NET_INPUT: np.ascontiguousarray(images)}
+    for index, (operator, sources) in enumerate(zip(net.operators, net.wires, strict=True)):
+        values[index] = _apply(operator, [values[source] for source in sources])
+        for source in set(sources):
+            if last_use[source] == index:
+                del values[source]
+        yield operator, values[index]
 
 
 def _last(net: IntegerNet, images: np.ndarray) -> np.ndarray:
@@ -42,7 +57,12 @@ def _last(net: IntegerNet, images: np.ndarray) -> np.ndarray:
     return logits.reshape(len(images), -1).astype(np.int64)
 
 
-def _apply(operator: Operator, value: np.ndarray) -> np.ndarray:
+def _apply(operator: Operator, values: list[np.ndarray]) -> np.ndarray:
+    value = values[0]
+    if isinstance(operator, Add):
+        return _add(operator, value, values[1])
+    if isinstance(operator, SumPool):
+        return _windows(value, operator.kernel, operator.stride).sum(axis=(3, 4), dtype=np.int32)
     if isinstance(operator, Conv):
         return _conv(operator, value)
     if isinstance(operator, Linear):
@@ -160,7 +180,7 @@ def _windows(value: np.ndarray, kernel: tuple[int, ...], stride: tuple[int, int]
 
 def _threshold(op: Threshold, value: np.ndarray) -> np.ndarray:
     """int8, int16 or int32 outputs of the same shape."""
-    kind = np.dtype(np.int8 if op.output.bits < 8 else np.int16 if op.output.bits < 16 else np.int32)
+    kind = _storage(op.output)
     if op.levels.shape[1] == 1:
         count = (value >= op.levels[:, 0]).astype(kind)
     else:
@@ -170,6 +190,18 @@ def _threshold(op: Threshold, value: np.ndarray) -> np.ndarray:
     count = np.where(op.invert, op.output.levels - count, count).astype(kind)
     outputs: np.ndarray = 2 * count - 1 if op.output.bipolar else (count + op.output.minimum).astype(kind)
     return outputs
+
+
+def _add(op: Add, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Integer sum, saturated to the stated range."""
+    total = left.astype(np.int32) + right
+    saturated: np.ndarray = np.clip(total, op.output.minimum, op.output.maximum).astype(_storage(op.output))
+    return saturated
+
+
+def _storage(output: ActType) -> np.dtype:
+    """A type that holds the output, with room for negation."""
+    return np.dtype(np.int8 if output.bits < 8 else np.int16 if output.bits < 16 else np.int32)
 
 
 def _max_pool(op: MaxPool, value: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The integer network: operators on integer tensors in NHWC, and its files integer.json and integer.npz.
+"""The integer network: operators on integer tensors in NHWC, how they are wired, and its files integer.json and integer.npz.
 
 Encoding of a bipolar tensor: bit 1 is +1, bit 0 is -1. Weights of bipolar layers are stored packed, eight a byte, channel 0 in
 bit 0; others as int16. No pickle is written or read.
@@ -15,7 +15,7 @@ import numpy as np
 
 from flipflow.errors import FlipflowError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _UNREADABLE = (
     OSError,
     EOFError,
@@ -103,18 +103,57 @@ class MaxPool:
     minimum: np.ndarray
 
 
-Operator = Conv | Linear | Threshold | MaxPool
+@dataclass(frozen=True)
+class Add:
+    """Residual addition: a + b, then explicit saturation to output.minimum..maximum. Both operands have the same unit."""
+
+    name: str
+    output: ActType
+
+
+@dataclass(frozen=True)
+class SumPool:
+    """Sum over a window, int32; over the whole map it is the global sum. The division of an average is in what follows."""
+
+    name: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+
+
+Operator = Conv | Linear | Threshold | MaxPool | Add | SumPool
+NET_INPUT = -1
 
 
 @dataclass(frozen=True)
 class IntegerNet:
-    """input_shape: (H, W, C) or (K,). logit_scale: real value of one unit of the integer logits, a power of two."""
+    """input_shape: (H, W, C) or (K,). logit_scale: real value of one unit of the integer logits, a power of two.
+
+    wires: for each operator the indices of the operators whose results it takes, NET_INPUT for the network's input; always
+    earlier ones, two for Add, else one. A result that several operators take is a fork. Left out: a chain. The last operator
+    gives the logits.
+    """
 
     input: ActType
     input_shape: tuple[int, ...]
     operators: tuple[Operator, ...]
     logit_scale: float
     classes: int
+    wires: tuple[tuple[int, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.wires:
+            object.__setattr__(self, "wires", tuple((index - 1,) for index in range(len(self.operators))))
+        if len(self.wires) != len(self.operators):
+            raise ValueError(f"{len(self.wires)} wires for {len(self.operators)} operators")
+        for index, (operator, sources) in enumerate(zip(self.operators, self.wires, strict=True)):
+            wanted = 2 if isinstance(operator, Add) else 1
+            if len(sources) != wanted or not all(NET_INPUT <= source < index for source in sources):
+                raise ValueError(f"operator {index} ({operator.name}) is wired to {list(sources)}")
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether every operator takes the result of the one before it, and nothing else."""
+        return all(sources == (index - 1,) for index, sources in enumerate(self.wires))
 
     def save(self, json_path: Path, npz_path: Path) -> None:
         """Write both files; callers see to it that a half-written pair is never taken for a whole one."""
@@ -128,6 +167,7 @@ class IntegerNet:
             "logit_scale": self.logit_scale,
             "classes": self.classes,
             "operators": operators,
+            "wires": [list(sources) for sources in self.wires],
         }
         json_path.write_text(json.dumps(document, indent=1) + "\n")
         np.savez_compressed(npz_path, allow_pickle=False, **arrays)
@@ -147,6 +187,7 @@ class IntegerNet:
                 operators=operators,
                 logit_scale=float(document["logit_scale"]),
                 classes=int(document["classes"]),
+                wires=tuple(tuple(int(source) for source in sources) for sources in document["wires"]),
             )
         except _UNREADABLE as error:
             raise FlipflowError(
@@ -175,7 +216,7 @@ def _pack(op: Operator, field: str, value: np.ndarray) -> np.ndarray:
 
 
 def _restore(entry: dict[str, Any], arrays: Any) -> Operator:
-    kinds: dict[str, type[Operator]] = {"Conv": Conv, "Linear": Linear, "Threshold": Threshold, "MaxPool": MaxPool}
+    kinds: dict[str, type[Operator]] = {kind.__name__: kind for kind in (Conv, Linear, Threshold, MaxPool, Add, SumPool)}
     fields: dict[str, Any] = {}
     for field, value in entry.items():
         if field == "op":
