@@ -2,7 +2,7 @@
 FROM debian:12-slim
 
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends g++ make python3 python3-venv dataset-fashion-mnist \
+ && apt-get install --yes --no-install-recommends g++ make python3 python3-dev python3-venv dataset-fashion-mnist \
  && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /flipflow

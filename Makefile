@@ -5,14 +5,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.flipflow-installed
 JOBS   ?= 2
-ROOMS  := train export hw sim
+ROOMS  := train export hw sim cpu
+NATIVE := $(shell find cpu/src cpu/include -name '*.cpp' -o -name '*.h') cpu/CMakeLists.txt sim/cycles.cpp
 TYPING := build/typing# the package as mypy wants to see it: all rooms in one folder
 
-.PHONY: setup demo test test-slow lint format docs clean
+.PHONY: setup demo test test-slow lint format docs arm clean
 
 setup: $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml CMakeLists.txt sim/cycles.cpp sim/harness/stall.h
+$(STAMP): requirements.lock pyproject.toml CMakeLists.txt $(NATIVE) sim/harness/stall.h
 	@$(PYTHON) scripts/check_machine.py
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock
@@ -43,6 +44,11 @@ format: setup
 
 docs: setup
 	$(BIN)/python scripts/generate_docs.py
+
+# A static program for 64-bit ARM that needs nothing else: copy build/arm/flipflow-runner and a plan (see docs/cpu.md).
+arm:
+	cmake -S cpu -B build/arm -DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/cpu/arm/toolchain-aarch64.cmake -DFLIPFLOW_RUNNER=ON -DFLIPFLOW_STATIC=ON
+	cmake --build build/arm --parallel $(JOBS)
 
 clean:
 	rm -rf build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,7 +3,10 @@
 All integer levels (reference, FINN graph, RTL) get their inputs from here, so that a difference between them is theirs.
 """
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +14,18 @@ import onnx
 
 from flipflow.errors import FlipflowError
 from flipflow.export.evaluate import evaluate
-from flipflow.export.integer.graph import QUANTIZERS, Chain
+from flipflow.export.integer.graph import CanonicalGraph
 
 _OPSET = 13
 BATCH = 250
+_BATCH_ELEMENTS = 1 << 25  # of the largest tensor: 128 MiB
 
 
 @dataclass(frozen=True)
 class CanonicalModel:
     """model.qonnx.onnx, executed node by node in QONNX's semantics."""
 
-    chain: Chain
+    graph: CanonicalGraph
     input_name: str
     input_shape: tuple[int, ...]
 
@@ -32,7 +36,7 @@ class CanonicalModel:
             model = onnx.load(path)
             info = model.graph.input[0]
             shape = tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim)
-            return cls(Chain(model), info.name, shape)
+            return cls(CanonicalGraph(model), info.name, shape)
         except Exception as error:  # protobuf, onnx and the operating system raise many kinds
             reason = str(error) or "it is cut short"
             raise FlipflowError("E200", f"{reason}.", str(path), "Run `flipflow export` again.") from error
@@ -55,10 +59,9 @@ class CanonicalModel:
 
     def integers(self, images: np.ndarray) -> np.ndarray:
         """Integers behind the first quantizer, int32 [N, H, W, C] or [N, K], of accepted images."""
-        last = self.chain.first_quantizer
-        scale = self.chain.quantizer_scale(self.chain.nodes[last])
-        parts = [self._run(images[i : i + BATCH], 0, last + 1) for i in range(0, len(images), BATCH)]
-        value = np.rint(np.concatenate(parts).astype(np.float64) / scale).astype(np.int32)
+        quantizer = self.graph.nodes[self.graph.first_quantizer]
+        value = self._tensor(images, quantizer.output[0])
+        value = np.rint(value.astype(np.float64) / self.graph.quantizer_scale(quantizer)).astype(np.int32)
         return value.transpose(0, 2, 3, 1) if value.ndim == 4 else value
 
     def logits(self, images: np.ndarray, logit_scale: float) -> np.ndarray:
@@ -66,9 +69,7 @@ class CanonicalModel:
 
         Raises: FlipflowError E451 where a sum is not a whole multiple of `logit_scale`.
         """
-        stop = self.last_layer + 1
-        parts = [self._run(images[i : i + BATCH], 0, stop) for i in range(0, len(images), BATCH)]
-        sums = np.concatenate(parts).reshape(len(images), -1).astype(np.float64) / logit_scale
+        sums = self._tensor(images, self._last_tensor).reshape(len(images), -1).astype(np.float64) / logit_scale
         whole = np.rint(sums)
         if not np.array_equal(sums, whole):
             raise FlipflowError("E451", "the float sums are no integers.", "model.qonnx.onnx", "Report this as a bug.")
@@ -76,50 +77,71 @@ class CanonicalModel:
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
         """Float outputs of the whole file."""
-        parts = [self._run(images[i : i + BATCH], 0, len(self.chain.nodes)) for i in range(0, len(images), BATCH)]
-        return np.concatenate(parts)
+        return self._tensor(images, self.graph.output)
 
     def epilogue(self, sums: np.ndarray) -> np.ndarray:
         """What the file makes of the last layer's real sums, float32 [N, classes]."""
-        value = sums.reshape(*sums.shape, *(1,) * (len(self.chain.shapes[self._last_tensor]) - 2))
-        return self._run(value, self.last_layer + 1, len(self.chain.nodes)).reshape(len(sums), -1)
+        value = sums.reshape(*sums.shape, *(1,) * (len(self.graph.shapes[self._last_tensor]) - 2))
+        for _, result in self._run({self._last_tensor: value}, self.graph.last_layer + 1):
+            value = result
+        return value.reshape(len(sums), -1)
+
+    def activations(self, images: np.ndarray) -> Iterator[tuple[onnx.NodeProto, np.ndarray]]:
+        """Every node of the data path behind the preamble with its float32 output (NCHW), in order, for a small batch."""
+        for index, step in enumerate(self._run({self.input_name: images}, 0)):
+            if index >= self.graph.first_quantizer:
+                yield step
 
     @property
     def _last_tensor(self) -> str:
-        return str(self.chain.nodes[self.last_layer].output[0])
+        return str(self.graph.nodes[self.graph.last_layer].output[0])
 
-    def activations(self, images: np.ndarray) -> list[tuple[onnx.NodeProto, np.ndarray]]:
-        """Every node of the data path behind the preamble with its float32 output (NCHW), for a small batch."""
-        value = self._run(images, 0, self.chain.first_quantizer)
-        result = []
-        for node in self.chain.nodes[self.chain.first_quantizer :]:
-            value = self._node(node, value)
-            result.append((node, value))
-        return result
+    def _tensor(self, images: np.ndarray, name: str) -> np.ndarray:
+        """The tensor `name` of accepted images, batch by batch."""
+        batch = max(1, min(BATCH, _BATCH_ELEMENTS // self._largest))
+        parts = [self._one_batch(images[i : i + batch], name) for i in range(0, len(images), batch)]
+        return np.concatenate(parts)
 
-    @property
-    def last_layer(self) -> int:
-        """Index of the last Conv or MatMul of the data path."""
-        return max(i for i, node in enumerate(self.chain.nodes) if node.op_type in ("Conv", "MatMul", "Gemm"))
+    def _one_batch(self, images: np.ndarray, name: str) -> np.ndarray:
+        if name == self.input_name:
+            return images
+        for node, value in self._run({self.input_name: images}, 0):
+            if node.output[0] == name:
+                found: np.ndarray = value
+                return found
+        raise KeyError(name)
 
-    def _run(self, value: np.ndarray, start: int, stop: int) -> np.ndarray:
-        for node in self.chain.nodes[start:stop]:
-            value = self._node(node, value)
-        return value
+    @cached_property
+    def _largest(self) -> int:
+        """Elements of the largest tensor of one image."""
+        return max(int(np.prod(self.graph.shapes[node.output[0]][1:])) for node in self.graph.nodes)
 
-    def _node(self, node: onnx.NodeProto, value: np.ndarray) -> np.ndarray:
-        constants = self.chain.constants
-        context = {}
-        for name in node.input:
-            if name in constants:
-                context[name] = constants[name]
-            elif name:
-                quantizer = self.chain.producer(name)
-                is_weight = (
-                    quantizer is not None and quantizer.op_type in QUANTIZERS and quantizer.input[0] in constants
-                )
-                context[name] = evaluate(quantizer, constants, _OPSET)[0] if is_weight and quantizer else value
-        return evaluate(node, context, _OPSET)[0]
+    def _run(self, values: dict[str, np.ndarray], start: int) -> Iterator[tuple[onnx.NodeProto, np.ndarray]]:
+        """Execute the nodes from number `start` on, one after the other; a tensor is forgotten after its last reader."""
+        left = Counter(self.graph.readers)
+        for node in self.graph.nodes[start:]:
+            read = set(self.graph.data_inputs(node))
+            result = evaluate(node, {name: self._operand(name, values) for name in node.input if name}, _OPSET)[0]
+            values[node.output[0]] = result
+            yield node, result
+            left.subtract(read)
+            for name in read:
+                if left[name] == 0:
+                    values.pop(name, None)
+
+    def _operand(self, name: str, values: dict[str, np.ndarray]) -> np.ndarray:
+        if name in values:
+            return values[name]
+        if name in self.graph.constants:
+            return self.graph.constants[name]
+        if name not in self._weights:
+            self._weights[name] = evaluate(self.graph.weight_quantizer(name), self.graph.constants, _OPSET)[0]
+        return self._weights[name]
+
+    @cached_property
+    def _weights(self) -> dict[str, np.ndarray]:
+        """Quantized weights by tensor, as they are first needed."""
+        return {}
 
 
 def _same_order(images: np.ndarray, wanted: tuple[int, ...]) -> bool:

@@ -8,7 +8,7 @@ modules, too, on every reachable sum.
 import logging
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,18 +16,23 @@ import numpy as np
 import onnx
 import torch
 from brevitas.export import export_qonnx
-from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
+from brevitas.nn import QuantIdentity
 from onnx import numpy_helper
 from torch import nn
 
 from flipflow.errors import FlipflowError
 from flipflow.export.importer import canonicalize, read_model
+from flipflow.export.integer.chain import Reach, chain_outputs, elements, real_values
 from flipflow.export.integer.lower import lower
+from flipflow.export.integer.monotone import bisect, keeps_order
 from flipflow.export.integer.net import ActType
-from flipflow.export.integer.thresholds import Reach, chain_outputs, chunks, real_values
+from flipflow.export.integer.thresholds import CHUNK_ELEMENTS, chunks
+from flipflow.export.torch_trace import activation_chains, trace
+from flipflow.train.layers import Offset
 
 _MOST_ULPS = 64
 _EXPORT_OPSET = 13
+_KEEP_ORDER = (nn.BatchNorm1d, nn.BatchNorm2d, nn.Hardtanh, nn.ReLU, nn.Identity, Offset, QuantIdentity)
 
 
 @dataclass(frozen=True)
@@ -47,21 +52,28 @@ class Exported:
     repairs: tuple[TieRepair, ...]
 
 
-def export_module(module: nn.Sequential, input_shape: tuple[int, ...]) -> Exported:
+def export_module(module: nn.Module, input_shape: tuple[int, ...]) -> Exported:
     """Export a trained network of flipflow.train in eval mode; input_shape: (C, H, W).
 
     Raises: FlipflowError of the importer's and the lowering's codes; E219 where a tie cannot be restored.
     """
     model = _to_onnx(module, input_shape)
-    repairer = _TieRepairer(_activation_chains(module))
+    chains = activation_chains(trace(module, torch.zeros(1, *input_shape)))
+    repairer = _TieRepairer(chains)
     lower(model, repairer.observe)
     for initializer in model.graph.initializer:
         if initializer.name in repairer.changed:
             initializer.CopyFrom(numpy_helper.from_array(repairer.changed[initializer.name], initializer.name))
+    if repairer.repairs:
+        # Two chains may share a norm: what was moved for one must be right for the other.
+        again = _TieRepairer(chains)
+        lower(model, again.observe)
+        if again.repairs:
+            raise _lost_again(again.repairs[0])
     return Exported(model, tuple(repairer.repairs))
 
 
-def _to_onnx(module: nn.Sequential, input_shape: tuple[int, ...]) -> onnx.ModelProto:
+def _to_onnx(module: nn.Module, input_shape: tuple[int, ...]) -> onnx.ModelProto:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -74,21 +86,6 @@ def _to_onnx(module: nn.Sequential, input_shape: tuple[int, ...]) -> onnx.ModelP
     problems.raise_first()
     assert model is not None
     return model
-
-
-def _activation_chains(module: nn.Sequential) -> list[list[nn.Module]]:
-    """Elementwise modules from behind each weight layer to its quantizer; pools do not change what a value becomes."""
-    chains: list[list[nn.Module]] = []
-    current: list[nn.Module] | None = None
-    for part in module.children():
-        if isinstance(part, QuantConv2d | QuantLinear):
-            current = []
-        elif current is not None and not isinstance(part, nn.MaxPool2d | nn.Flatten):
-            current.append(part)
-            if isinstance(part, QuantIdentity):
-                chains.append(current)
-                current = None
-    return chains
 
 
 class _TieRepairer:
@@ -111,13 +108,14 @@ class _TieRepairer:
         modules = self._chains[self._next]
         self._next += 1
         repaired_before = len(self.repairs)
-        for sums in chunks(reach):
+        telling = list(_telling_sums(modules, nodes, constants, reach, output, scale))
+        for sums in telling:
             wanted = _torch_outputs(modules, real_values(sums, reach), reach.rank, scale)
             self._match(nodes, constants, sums, reach, scale, wanted)
         if len(self.repairs) == repaired_before:
             return
         # A bias moved for one chunk must still be right for the others.
-        for sums in chunks(reach):
+        for sums in telling:
             wanted = _torch_outputs(modules, real_values(sums, reach), reach.rank, scale)
             given, _ = chain_outputs(nodes, constants, sums, reach, scale)
             wrong = np.flatnonzero(np.any(given != wanted, axis=0))
@@ -157,6 +155,30 @@ class _TieRepairer:
         raise _lost(nodes, int(np.flatnonzero(wrong)[0]))
 
 
+def _telling_sums(
+    modules: list[nn.Module],
+    nodes: Sequence[onnx.NodeProto],
+    constants: dict[str, np.ndarray],
+    reach: Reach,
+    output: ActType,
+    scale: float,
+) -> Iterator[np.ndarray]:
+    """Sums [V] or [V, C] on which modules and nodes must agree to agree on all: every one, or both sides of every step.
+
+    The latter where there are very many, and neither side's rounding can disturb its order.
+    """
+    ordered = keeps_order(nodes, constants) and all(isinstance(module, _KEEP_ORDER) for module in modules)
+    steps = None
+    if ordered and elements(reach) > CHUNK_ELEMENTS:
+        steps = bisect(lambda sums: _torch_outputs(modules, real_values(sums, reach), reach.rank, scale), reach, output)
+    if steps is None:
+        yield from chunks(reach)
+        return
+    levels = steps.levels.T
+    both = np.concatenate([reach.low[None], levels - reach.step, levels, reach.high[None]])
+    yield np.clip(both, reach.low, reach.high)
+
+
 def _rounding_unit(norm: onnx.NodeProto, constants: dict[str, np.ndarray]) -> np.ndarray:
     """float32 [C]: the spacing of floats at the size of what a batch norm adds, bias or mean times scale."""
     gamma, beta, mean, variance = (constants[name] for name in norm.input[1:5])
@@ -177,6 +199,15 @@ def _torch_outputs(modules: list[nn.Module], values: np.ndarray, rank: int, scal
             tensor = module(tensor)
     result = tensor.numpy()[0, :, :, 0].T if rank == 4 else tensor.numpy()
     return np.rint(result.astype(np.float64) / scale).astype(np.int64)
+
+
+def _lost_again(repair: TieRepair) -> FlipflowError:
+    return FlipflowError(
+        "E219",
+        f"two activations share a batch norm, and no bias of channel {repair.channel} restores the ties of both.",
+        f"BatchNormalization node {repair.node!r}",
+        "Give each activation a batch norm of its own.",
+    )
 
 
 def _lost(nodes: Sequence[onnx.NodeProto], channel: int) -> FlipflowError:

@@ -4,6 +4,8 @@ import importlib.util
 import os
 import shutil
 import sys
+import sysconfig
+from pathlib import Path
 
 OLDEST = (3, 11)
 
@@ -21,6 +23,8 @@ def missing():
         lines.append("the C++ compiler $CXX names, " + compiler + ": correct it, or unset it and apt install g++")
     if not compiler and not any(shutil.which(program) for program in ("c++", "g++", "clang++")):
         lines.append("a C++ compiler: apt install g++, or name one in $CXX")
+    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file():
+        lines.append("the headers of Python: apt install python3-dev")
     if shutil.which("make") is None:
         lines.append("make: apt install make")
     return lines

@@ -5,11 +5,14 @@ import os
 import statistics
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from markdown_table import table
+
 Result = dict[str, Any]
+_SPEED = ("levels", "verilator")  # what is kept of bench.json; CPU benchmarks are collected by themselves
 _PATHS = ("data.path", "export.model")  # paths of a machine, not settings
 
 
@@ -41,8 +44,13 @@ def collect(run: Path, configs: Path) -> Result:
             "fifos": len(accelerator["fifos"]),
         },
         "training": _training(run / "metrics.jsonl"),
-        "bench": json.loads(bench.read_text()) if bench.is_file() else None,
+        "bench": _speed(bench) if bench.is_file() else None,
     }
+
+
+def _speed(path: Path) -> dict[str, Any]:
+    document = json.loads(path.read_text())
+    return {key: document[key] for key in _SPEED}
 
 
 def _command(name: str, settings: dict[str, Any], configs: Path) -> str:
@@ -98,11 +106,6 @@ def _training(path: Path) -> dict[str, Any] | None:
     }
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    align = ["---"] + ["---:"] * (len(head) - 1)
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, tuple(align), *rows))
-
-
 def summary(result: Result) -> str:
     """Accuracy, equality, cycles and time in a few lines."""
     verified, cycles = result["verify"], result["verify"]["cycles"]
@@ -122,7 +125,7 @@ def summary(result: Result) -> str:
         rows.append((f"rate at {clock:g} MHz", f"{rate:,.0f} images/s (arithmetic; no board was used)"))
     total = sum(result["stage_seconds"].values())
     rows.append(("time", f"{total:,.0f} s ({_stage_list(result)}) on {_machine(result)}"))
-    return _table(("what", "result"), rows).replace("---:", "---")
+    return table(("what", "result"), rows).replace("---:", "---")
 
 
 def _most(verified: dict[str, Any]) -> int:
@@ -145,7 +148,7 @@ def levels(result: Result) -> str:
     if stalled:
         name = f"rtl, {stalled['probability']:.0%} random stalls at both ends"
         rows.append((name, f"{stalled['samples']:,}", f"{stalled['mismatches']:,}"))
-    return _table(("level", "images", "mismatches"), rows)
+    return table(("level", "images", "mismatches"), rows)
 
 
 def cycles(result: Result) -> str:
@@ -155,7 +158,7 @@ def cycles(result: Result) -> str:
         (name, f"{found[f'predicted_{key}']:,}", f"{found[f'measured_{key}']:,}")
         for name, key in (("between images", "ii"), ("latency", "latency"))
     ]
-    return _table(("clock cycles", "cycle model", "RTL"), rows)
+    return table(("clock cycles", "cycle model", "RTL"), rows)
 
 
 def layers(result: Result) -> str:
@@ -164,7 +167,7 @@ def layers(result: Result) -> str:
         tuple(f"{item[key]:,}" if isinstance(item[key], int) else f"`{item[key]}`" for key in _LAYER_KEYS)
         for item in result["accelerator"]["layers"]
     ]
-    return _table(("kernel", "op", "PE", "SIMD", "MW", "MH", "cycles", "LUT4 (estimate)", "block RAM (estimate)"), rows)
+    return table(("kernel", "op", "PE", "SIMD", "MW", "MH", "cycles", "LUT4 (estimate)", "block RAM (estimate)"), rows)
 
 
 _LAYER_KEYS = ("name", "op", "pe", "simd", "mw", "mh", "cycles", "lut", "bram")
@@ -177,9 +180,9 @@ def speed(result: Result) -> str:
         return "Not measured."
     rows = [
         (item["level"], f"{item['images']:,}", f"{item['images_per_second']:,.0f}", _spread(item, 1, ",.0f"))
-        for item in bench["rows"]
+        for item in bench["levels"]
     ]
-    text = _table(("level", "images", "images/s, median", "slowest to fastest"), rows)
+    text = table(("level", "images", "images/s, median", "slowest to fastest"), rows)
     simulator = bench["verilator"]
     if simulator:
         median = simulator["cycles_per_second"] / 1e6
@@ -203,14 +206,14 @@ def ovsw(result: Result) -> str:
         (f"`{name}`", *(f"{layer[key]:.2%}" for key in ("flip_ratio", "never_flipped", "ags_rate", "silent")))
         for name, layer in training["layers"].items()
     ]
-    text = _table(("layer", "flip_ratio", "never_flipped", "ags_rate", "silent"), rows)
+    text = table(("layer", "flip_ratio", "never_flipped", "ags_rate", "silent"), rows)
     cost = f"The hook took {training['hook_share']:.1%} of the training time (median of {training['epochs']} epochs)."
     return f"{text}\n\n{cost}"
 
 
 def tools(result: Result) -> str:
     """Versions of the tools."""
-    return _table(("tool", "version"), [(name, version) for name, version in result["tools"].items()])
+    return table(("tool", "version"), [(name, version) for name, version in result["tools"].items()])
 
 
 BLOCKS: dict[str, Callable[[Result], str]] = {

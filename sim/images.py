@@ -51,10 +51,10 @@ def _random(model: CanonicalModel, count: int, seed: int) -> Images:
     """Uniform over the range of a quantizer that sees the input itself, else over 0..1, the usual range of pixels."""
     generator = np.random.default_rng(seed)
     shape = (count, *model.input_shape[1:])
-    if model.chain.first_quantizer > 0:
+    if model.graph.first_quantizer > 0:
         return Images(generator.random(shape, dtype=np.float32), None, (), f"{count} random images in 0..1")
-    quantizer = model.chain.nodes[0]
-    kind, scale = model.chain.quantizer_type(quantizer), model.chain.quantizer_scale(quantizer)
+    quantizer = model.graph.nodes[0]
+    kind, scale = model.graph.quantizer_type(quantizer), model.graph.quantizer_scale(quantizer)
     integers = generator.integers(kind.minimum, kind.maximum + 1, shape)
     return Images((integers * scale).astype(np.float32), None, (), f"{count} random images over the input's range")
 

@@ -1,14 +1,15 @@
 """The levels at which a network can be executed. All give the same integers, or something is wrong.
 
 torch: the trained module. qonnx: the file, in QONNX's float semantics. finn: FINN's streamlined graph. integer: the NumPy
-reference. rtl: the generated SystemVerilog in Verilator.
+reference. rtl: the generated SystemVerilog in Verilator. cpu: the CPU engine, on the best instruction set of this machine;
+cpu:ISA on one of them.
 """
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from flipflow.errors import FlipflowError
 from flipflow.export.host import CanonicalModel
 from flipflow.export.integer.net import IntegerNet
 from flipflow.sim import reference
+
+if TYPE_CHECKING:
+    from flipflow.cpu import Engine
 
 Progress = Callable[[int, int], None]
 _TORCH_BATCH = 250
@@ -38,6 +42,7 @@ class Network:
         self.run_dir = run_dir
         self.canonical = CanonicalModel.load(run_dir / "model.qonnx.onnx")
         self.net = IntegerNet.load(run_dir / "integer.json", run_dir / "integer.npz")
+        self._engines: dict[str, Engine] = {}
 
     @property
     def has_torch(self) -> bool:
@@ -56,7 +61,8 @@ class Network:
         """Execute `images` (float32, as CanonicalModel.accept gives them) at one level.
 
         stall, seed, trace: for rtl only: probability of stalls on both ends, their seed, and a waveform file to write.
-        Raises: FlipflowError E452 where the level's files are missing, and the errors of the level itself.
+        Raises: FlipflowError E452 where the level's files are missing, E550 where this machine lacks a cpu level's instruction
+        set, and the errors of the level itself.
         """
         if level == "torch":
             return _plain(self._torch(images))
@@ -65,6 +71,9 @@ class Network:
         integers = self.canonical.integers(images)
         if level == "integer":
             return _plain(reference.run(self.net, integers))
+        isa = cpu_isa(level)
+        if isa is not None:
+            return _plain(self.engine(isa)(integers))
         if level == "finn":
             from flipflow.export.finn.execute import execute  # noqa: PLC0415 - FINN only where it is needed
 
@@ -102,6 +111,14 @@ class Network:
         )
         return Answer(result.logits, result.classes, result)
 
+    def engine(self, isa: str) -> "Engine":
+        """The CPU engine of this network for an instruction set, or "auto"; compiled once."""
+        if isa not in self._engines:
+            from flipflow.cpu import Engine  # noqa: PLC0415
+
+            self._engines[isa] = Engine(self.net, isa)
+        return self._engines[isa]
+
     def accelerator(self) -> dict[str, Any]:
         """accelerator.json of the run. Raises: FlipflowError E452 where it is missing or damaged."""
         path = self._need("accelerator.json", "build")
@@ -119,6 +136,12 @@ class Network:
                 "E452", f"the run has no {name}.", str(self.run_dir), f"Run `flipflow {stage} {self.run_dir}` first."
             )
         return path
+
+
+def cpu_isa(level: str) -> str | None:
+    """The instruction set that a level runs on, "auto" for the best one; None where it is no cpu level."""
+    name, _, isa = level.partition(":")
+    return (isa or "auto") if name == "cpu" else None
 
 
 def _plain(logits: np.ndarray) -> Answer:

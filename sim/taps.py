@@ -7,9 +7,9 @@ and flattening), and at the end the integer logits [N, classes]. Taps are number
 import numpy as np
 
 from flipflow.config import LevelName
-from flipflow.export.integer.net import Conv, Linear
+from flipflow.export.integer.net import NET_INPUT, Conv, Linear
 from flipflow.sim import reference
-from flipflow.sim.levels import Network
+from flipflow.sim.levels import Network, cpu_isa
 
 _MOVED = ("Pad", "Flatten", "Window")
 
@@ -23,6 +23,11 @@ def taps(network: Network, level: LevelName, images: np.ndarray) -> list[np.ndar
     integers = network.canonical.integers(images)
     if level == "integer":
         return _integer(network, integers)
+    isa = cpu_isa(level)
+    if isa is not None:
+        from flipflow.sim.cpu_taps import cpu_taps  # noqa: PLC0415
+
+        return cpu_taps(network.net, isa, integers)
     if level == "finn":
         return [*_finn(network, integers), network.run(level, images).logits]
     from flipflow.sim.stream_taps import rtl_taps  # noqa: PLC0415
@@ -37,49 +42,53 @@ def layer_names(network: Network) -> list[str]:
 
 
 def _integer(network: Network, integers: np.ndarray) -> list[np.ndarray]:
+    net = network.net
+    outputs = {NET_INPUT: integers}
     found: list[np.ndarray] = []
-    value = integers
-    for operator, output in reference.layers(network.net, integers):
+    for index, (operator, output) in enumerate(reference.layers(net, integers)):
         if isinstance(operator, Conv | Linear):
-            found.append(value.astype(np.int64))
-        value = output
-    return [*found, value.reshape(len(integers), -1).astype(np.int64)]
+            found.append(outputs[net.wires[index][0]].astype(np.int64))
+        outputs[index] = output
+    return [*found, output.reshape(len(integers), -1).astype(np.int64)]
 
 
 def _qonnx(network: Network, images: np.ndarray) -> list[np.ndarray]:
-    chain = network.canonical.chain
+    graph = network.canonical.graph
     found: list[np.ndarray] = []
-    scale, before = 1.0, np.zeros(0)
+    # By tensor: its unit, and its values; what only moves data stands for what it moves.
+    known: dict[str, tuple[float, np.ndarray]] = {}
     for node, value in network.canonical.activations(images):
+        scale, before = known.get(graph.data_inputs(node)[0], (1.0, value))
         if node.op_type in ("Conv", "MatMul"):
             found.append(_channels_last(np.rint(before.astype(np.float64) / scale)))
         if node.op_type in ("Quant", "BipolarQuant"):
-            scale = chain.quantizer_scale(node)
-        if node.op_type not in _MOVED:
-            before = value
+            scale = graph.quantizer_scale(node)
+        known[node.output[0]] = (scale, before if node.op_type in _MOVED else value)
     return found
 
 
 def _torch(network: Network, images: np.ndarray) -> list[np.ndarray]:
     import torch  # noqa: PLC0415
-    from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear  # noqa: PLC0415
+    from brevitas.nn import QuantIdentity  # noqa: PLC0415
 
+    from flipflow.export.torch_trace import trace  # noqa: PLC0415
     from flipflow.train.layers import ConstantBorder  # noqa: PLC0415
     from flipflow.train.loop import load_model  # noqa: PLC0415
 
     module = load_model(network.run_dir / "checkpoint.pt")
     found: list[np.ndarray] = []
-    scale, value = 1.0, torch.from_numpy(images)
-    before = value
-    with torch.no_grad():
-        for part in module.children():
-            if isinstance(part, QuantConv2d | QuantLinear):
-                found.append(_channels_last(np.rint(before.numpy().astype(np.float64) / scale)))
-            value = part(value)
-            if isinstance(part, QuantIdentity):
-                scale = float(part.act_quant.scale())
-            if not isinstance(part, ConstantBorder | torch.nn.Flatten):
-                before = value
+    for call in trace(module, torch.from_numpy(images)):
+        if not call.is_layer:
+            continue
+        before = call.source
+        while before is not None and isinstance(before.module, ConstantBorder | torch.nn.Flatten):
+            before = before.source
+        quantizer = before
+        while quantizer is not None and not isinstance(quantizer.module, QuantIdentity):
+            quantizer = quantizer.source
+        assert before is not None and quantizer is not None and isinstance(quantizer.module, QuantIdentity)
+        scale = float(quantizer.module.act_quant.scale())
+        found.append(_channels_last(np.rint(before.value.numpy().astype(np.float64) / scale)))
     return found
 
 

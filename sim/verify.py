@@ -9,6 +9,7 @@ import numpy as np
 
 from flipflow.config import Config, LevelName
 from flipflow.errors import FlipflowError
+from flipflow.export.rtl_path import off_rtl_path
 from flipflow.sim.cycle_model import predict
 from flipflow.sim.images import Images, test_images
 from flipflow.sim.levels import Answer, Network
@@ -53,7 +54,11 @@ def verify(config: Config, run_dir: Path, out: Path, reporter: Reporter) -> dict
     """Run the configured levels and write verify.json to `out`; returns its content. Raises the levels' own errors."""
     network = Network(run_dir)
     settings = config.verify
-    levels = [level for level in settings.levels if level != "torch" or network.has_torch]
+    left_out = _left_out(network)
+    levels = [level for level in settings.levels if level not in left_out and (level != "torch" or network.has_torch)]
+    for level in settings.levels:
+        if level in left_out:
+            reporter.message(f"level {level} left out: {left_out[level]}")
     images = test_images(config, network.canonical, settings.samples)
     values = network.canonical.accept(images.values)
     reference = network.run("integer", values)
@@ -74,6 +79,7 @@ def verify(config: Config, run_dir: Path, out: Path, reporter: Reporter) -> dict
         reporter.progress(f"verify {level}", count, count, f"{wrong} mismatches")
     document = {
         "levels": [asdict(result) for result in results],
+        "left_out": [{"level": level, "reason": reason} for level, reason in left_out.items()],
         "reference": "integer",
         "cycles": asdict(cycles) if cycles else None,
         "stalled": stalled,
@@ -82,6 +88,12 @@ def verify(config: Config, run_dir: Path, out: Path, reporter: Reporter) -> dict
     }
     out.write_text(json.dumps(document, indent=1) + "\n")
     return document
+
+
+def _left_out(network: Network) -> dict[str, str]:
+    """Levels that the run's network does not have by its nature, and why."""
+    obstacle = off_rtl_path(network.canonical.graph)
+    return {} if obstacle is None else dict.fromkeys(("finn", "rtl"), str(obstacle))
 
 
 def passed(document: dict[str, Any]) -> bool:

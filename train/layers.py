@@ -108,6 +108,12 @@ class FixedPointActivation(ActQuantSolver):  # type: ignore[misc]
     float_to_int_impl_type = "ROUND"
 
 
+class SignedFixedPointActivation(FixedPointActivation):
+    """Two's complement integers times a power of two."""
+
+    signed = True
+
+
 def _weight_quant(bits: int, estimator: str) -> type:
     if bits == 1:
         return BinaryWeight.let(estimator=estimator)  # type: ignore[no-any-return]
@@ -142,10 +148,87 @@ def activation(bits: int, estimator: str) -> nn.Module:
     return module
 
 
+def signed_activation(bits: int, scale: float) -> nn.Module:
+    """Signed fixed-point quantizer, -2^(bits-1) .. 2^(bits-1) - 1 times `scale`, a power of two."""
+    quant = SignedFixedPointActivation.let(fixed_point_bits=bits, fixed_point_scale=scale)
+    module: nn.Module = QuantIdentity(act_quant=quant)
+    return module
+
+
+def is_weight_layer(module: nn.Module) -> bool:
+    """Whether a module is a layer of `conv` or `linear`."""
+    return isinstance(module, QuantConv2d | QuantLinear)
+
+
+def is_binary(module: nn.Module) -> bool:
+    """Whether a layer of `conv` or `linear` has +-1 weights."""
+    return isinstance(module, QuantConv2d | QuantLinear) and isinstance(
+        module.weight_quant.tensor_quant, BinaryTensorQuant
+    )
+
+
 def pixel_input() -> nn.Module:
     """Unsigned 8-bit integers with scale 1: pixels 0..255, given as floats, pass unchanged."""
     module: nn.Module = QuantIdentity(act_quant=FixedPointActivation.let(fixed_point_bits=8, fixed_point_scale=1.0))
     return module
+
+
+class DyadicNorm2d(nn.BatchNorm2d):
+    """Batch norm whose eval mode is a line with integer slope and offset over a power of two, exact in float32.
+
+    For sums that are integers times `unit`, before a quantizer of `bits` bits in steps of `step`. In steps, slope and offset are
+    multiples of 2^-F, with F so large that float32 just holds every product and sum that the quantizer does not clip. So
+    contracted or separate operations, torch, onnxruntime and integer arithmetic all give the same; a plain batch norm differs by
+    a rounding among them, which before a quantizer of many levels is a wrong integer now and then. The offset is an odd multiple
+    of 2^-(F+1): no value lies midway between two levels. Slopes near 2^-F are rounded coarsely: see docs/layers.md.
+    """
+
+    def __init__(self, channels: int, unit: float, step: float, bits: int) -> None:
+        """`unit` and `step` are powers of two."""
+        super().__init__(channels)
+        self.unit, self.step, self.bits = unit, step, bits
+
+    def line(self) -> tuple[Tensor, Tensor]:
+        """Slope and offset of eval mode, float32 [C]: y = slope * x + offset."""
+        assert self.running_mean is not None and self.running_var is not None
+        slope = self.weight / torch.sqrt(self.running_var + self.eps)
+        offset = (self.bias - self.running_mean * slope) / self.step
+        # Where the result is within the quantizer's range, the product is within 2^exponent steps, and float32 has 24 bits.
+        exponent = torch.frexp(offset.abs() + 2.0 ** (self.bits - 1)).exponent
+        grid = torch.ldexp(torch.ones_like(offset), exponent - 24)
+        slope = torch.round(slope * (self.unit / self.step) / grid) * grid * (self.step / self.unit)
+        offset = (torch.floor(offset / grid) + 0.5) * grid * self.step
+        return slope, offset
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to the same shape."""
+        if self.training:
+            return super().forward(x)
+        slope, offset = self.line()
+        if torch.onnx.is_in_onnx_export():
+            # Constants of the file, not operations in it.
+            slope, offset = (torch.from_numpy(value.detach().numpy()) for value in (slope, offset))
+        return x * slope[:, None, None] + offset[:, None, None]
+
+
+class Offset(nn.Module):
+    """Adds a constant, a fraction of the step of its input, so that no value lies midway between two levels of a quantizer."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return x + self.value
+
+
+class GlobalSum(nn.Module):
+    """Sum over rows and columns: the global average pool without its division."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, C]."""
+        return x.sum(dim=(2, 3))
 
 
 class ConstantBorder(nn.Module):

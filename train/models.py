@@ -1,7 +1,8 @@
-"""Networks from their configuration: a flat chain of named modules.
+"""Networks from their configuration: named modules, one after the other.
 
-A block of layer i is [border_i] conv_i|fc_i, then bn_i, [pool_i] and act_i in the configured order. The chain starts
-with the pixel quantizer `input` and ends with fc_<last> and `logits`, a power-of-two scale.
+Residual networks are built in flipflow.train.resnet. In the others a block of layer i is [border_i] conv_i|fc_i, then bn_i,
+[pool_i] and act_i in the configured order. The chain starts with the pixel quantizer `input` and ends with fc_<last> and
+`logits`, a power-of-two scale.
 """
 
 from collections import OrderedDict
@@ -12,6 +13,7 @@ from torch import nn
 from flipflow.config.training import ConvLayer, ModelConfig
 from flipflow.errors import FlipflowError
 from flipflow.train import layers as L
+from flipflow.train.resnet import build_resnet
 
 
 @dataclass
@@ -49,6 +51,8 @@ def build_model(config: ModelConfig, input_shape: tuple[int, int, int], classes:
     The module takes float32 [N, C, H, W] holding pixels 0..255 and returns float32 logits [N, classes].
     Raises: FlipflowError E171 where a map shrinks to nothing.
     """
+    if config.widths:
+        return build_resnet(config, input_shape, classes)
     chain = _Chain(config, input_shape)
     chain.modules["input"] = L.pixel_input()
     for layer in config.layers:
@@ -109,10 +113,6 @@ def _initialise(model: nn.Sequential, last: nn.Module, last_bits: int) -> None:
                 nn.init.kaiming_normal_(weight, mode="fan_in")
 
 
-def binary_weights(model: nn.Sequential, config: ModelConfig) -> list[tuple[str, nn.Parameter]]:
+def binary_weights(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     """(layer name, latent weights) of the layers with binary weights, in order: what OvSW acts on."""
-    named = [(name, module) for name, module in model.named_children() if name.startswith(("conv_", "fc_"))]
-    bits = [config.first_weight_bits] + [1] * (len(named) - 2) + [config.last_weight_bits]
-    if len(named) == 1:  # a single layer is the last one, and holds its precision
-        bits = [config.last_weight_bits]
-    return [(name, module.get_parameter("weight")) for (name, module), b in zip(named, bits, strict=True) if b == 1]
+    return [(name, module.get_parameter("weight")) for name, module in model.named_modules() if L.is_binary(module)]

@@ -2,7 +2,7 @@
 
 Attaches to any torch optimizer; the training loop does not change:
 
-    hook = OvswHook(binary_weights(model, config), optimizer, OvswConfig())
+    hook = OvswHook(binary_weights(model), optimizer, OvswConfig())
     ...
     loss.backward(); optimizer.step()          # the hook acts inside step()
     telemetry = hook.telemetry()               # once an epoch

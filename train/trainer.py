@@ -74,7 +74,7 @@ class Trainer:
         torch.manual_seed(train.seed)
         self.model = build_model(model, data.input_shape, len(data.classes)).to(device)
         self.optimizer = make_optimizer(self.model, train)
-        self.hook = OvswHook(binary_weights(self.model, model), self.optimizer, ovsw)
+        self.hook = OvswHook(binary_weights(self.model), self.optimizer, ovsw)
         self.steps_per_epoch = len(data.train_labels) // (train.batch_size * train.accumulate)
         if self.steps_per_epoch == 0:
             raise FlipflowError(

@@ -1,4 +1,4 @@
-"""Writing the canonical chain: one node after the other, constants as initializers, shapes annotated."""
+"""Writing the canonical graph: one node after the other, constants as initializers, shapes annotated."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +12,8 @@ QONNX_DOMAIN = "qonnx.custom_op.general"
 _IR_VERSION = 8
 
 
-class ChainBuilder:
-    """A graph in which every node but the weight quantizers takes the output of the one before it."""
+class GraphBuilder:
+    """A graph under construction; a node takes the tensor `current`, and its output becomes that. Set both to go on elsewhere."""
 
     def __init__(self, input_name: str, input_shape: tuple[int, ...]) -> None:
         self.current = input_name
@@ -39,7 +39,7 @@ class ChainBuilder:
         position: int = 0,
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Add a node that takes the chain's current tensor as input number `position` beside `operands`.
+        """Add a node that takes the current tensor as input number `position` beside `operands`.
 
         `origin` names the node of the source file it stands for; it is kept in the node's doc string for messages.
         """
@@ -49,15 +49,22 @@ class ChainBuilder:
         self._annotate(output, shape)
         self.current, self.shape = output, shape
 
+    def join(self, op_type: str, inputs: tuple[str, str], shape: tuple[int, ...], origin: str) -> None:
+        """Add a node that takes two tensors of the graph."""
+        output = self._unique(f"{op_type.lower()}_out")
+        self._nodes.append(self._node(op_type, list(inputs), output, origin, {}))
+        self._annotate(output, shape)
+        self.current, self.shape = output, shape
+
     def side_node(self, op_type: str, inputs: list[str], shape: tuple[int, ...], origin: str, **attributes: Any) -> str:
-        """Add a node beside the chain (a weight quantizer); returns its output's name."""
+        """Add a node beside the data path (a weight quantizer); returns its output's name."""
         output = self._unique(f"{op_type.lower()}_out")
         self._nodes.append(self._node(op_type, inputs, output, origin, attributes))
         self._annotate(output, shape)
         return output
 
     def model(self) -> onnx.ModelProto:
-        """The finished model; its output is the chain's current tensor."""
+        """The finished model; its output is the current tensor."""
         name, shape = self._input
         infos = [info for info in self._infos if info.name != self.current]
         graph = helper.make_graph(

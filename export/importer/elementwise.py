@@ -5,12 +5,12 @@ import onnx
 
 from flipflow.export.evaluate import evaluate
 from flipflow.export.importer import operators as ops
-from flipflow.export.importer.state import ChainState, indices, label
+from flipflow.export.importer.state import WriterState, indices, label
 
 # --- data movement ---
 
 
-def write_move(state: ChainState, node: onnx.NodeProto, after: np.ndarray) -> None:
+def write_move(state: WriterState, node: onnx.NodeProto, after: np.ndarray) -> None:
     """A reshape or transpose: written on the host, kept in the view behind the first quantizer."""
     if after.ndim < 2 or after.shape[0] != 1:
         state.problem(
@@ -24,7 +24,7 @@ def write_move(state: ChainState, node: onnx.NodeProto, after: np.ndarray) -> No
     state.view = evaluate(node, context, state.opset)[0]
 
 
-def _host_move(state: ChainState, node: onnx.NodeProto, after: np.ndarray) -> None:
+def _host_move(state: WriterState, node: onnx.NodeProto, after: np.ndarray) -> None:
     if node.op_type == "Transpose":
         attrs = ops.attributes(node)
         if attrs.get("perm", (1,))[0] != 0:
@@ -40,7 +40,7 @@ def _host_move(state: ChainState, node: onnx.NodeProto, after: np.ndarray) -> No
 # --- elementwise operators ---
 
 
-def write_elementwise(state: ChainState, node: onnx.NodeProto, before: np.ndarray, after: np.ndarray) -> None:
+def write_elementwise(state: WriterState, node: onnx.NodeProto, before: np.ndarray, after: np.ndarray) -> None:
     """An operator that keeps the shape; behind the first quantizer its constants are scalars or one value a channel."""
     if before.shape != after.shape:
         state.problem(node, "E216", f"it broadcasts {before.shape} to {after.shape}.", "Keep the tensor's shape.")
@@ -56,7 +56,7 @@ def write_elementwise(state: ChainState, node: onnx.NodeProto, before: np.ndarra
     state.activation = None
 
 
-def _operands(state: ChainState, node: onnx.NodeProto, before: np.ndarray, data_at: int) -> tuple[str, ...] | None:
+def _operands(state: WriterState, node: onnx.NodeProto, before: np.ndarray, data_at: int) -> tuple[str, ...] | None:
     if node.op_type == "Clip":
         bounds = ops.clip_bounds(node, state.constants)
         return tuple("" if bound is None else state.builder.constant("bound", bound) for bound in bounds)
@@ -92,7 +92,7 @@ def _operands(state: ChainState, node: onnx.NodeProto, before: np.ndarray, data_
 # --- host layers ---
 
 
-def write_host(state: ChainState, node: onnx.NodeProto, after: np.ndarray) -> None:
+def write_host(state: WriterState, node: onnx.NodeProto, after: np.ndarray) -> None:
     """Float layers before the first quantizer stay as they are."""
     data_at = next(i for i, name in enumerate(node.input) if name not in state.constants)
     names = [

@@ -4,24 +4,26 @@ import numpy as np
 import onnx
 
 from flipflow.export.importer import operators as ops
+from flipflow.export.importer.join import require_saturated
+from flipflow.export.importer.pools import write_pool
 from flipflow.export.importer.quantizers import weight_node
-from flipflow.export.importer.state import ChainState, indices, label
+from flipflow.export.importer.state import WriterState, indices, label
 from flipflow.export.importer.weights import QuantWeight, power_of_two, recognize
 
 
-def write_layer(state: ChainState, node: onnx.NodeProto, before: np.ndarray, after: np.ndarray) -> None:
-    """Write a Pad, MaxPool, Conv, Gemm or MatMul, or note its problem."""
+def write_layer(state: WriterState, node: onnx.NodeProto, before: np.ndarray, after: np.ndarray) -> None:
+    """Write a Pad, pool, Conv, Gemm or MatMul, or note its problem."""
     if node.op_type == "Pad":
         _pad(state, node, after)
-    elif node.op_type == "MaxPool":
-        _max_pool(state, node, before, after)
+    elif node.op_type in ("MaxPool", *ops.SUM_POOLS):
+        write_pool(state, node, before, after)
     elif node.op_type == "Conv":
         _conv(state, node, before, after)
     else:
         _matmul(state, node, after)
 
 
-def _pad(state: ChainState, node: onnx.NodeProto, after: np.ndarray) -> None:
+def _pad(state: WriterState, node: onnx.NodeProto, after: np.ndarray) -> None:
     pads, value, mode = ops.pad_request(node, state.constants, after.ndim)
     if not any(pads):
         return
@@ -43,22 +45,7 @@ def _pad(state: ChainState, node: onnx.NodeProto, after: np.ndarray) -> None:
     state.view = indices(after.shape)
 
 
-def _max_pool(state: ChainState, node: onnx.NodeProto, before: np.ndarray, after: np.ndarray) -> None:
-    attrs = ops.attributes(node)
-    kernel = tuple(attrs["kernel_shape"])
-    if len(kernel) != 2 or any(d != 1 for d in attrs.get("dilations", (1, 1))):
-        state.problem(node, "E208", "only two-dimensional pooling without dilation is supported.", "Change the layer.")
-        state.now(after.shape)
-        return
-    if not state.require_plain(node):
-        return
-    pads = ops.window_pads(node, before.shape[2:], kernel)
-    own = {"kernel_shape": kernel, "strides": tuple(attrs.get("strides", (1, 1))), "pads": pads}
-    state.builder.append("MaxPool", (), after.shape, label(node), attributes=own)
-    state.view = indices(after.shape)
-
-
-def _conv(state: ChainState, node: onnx.NodeProto, before: np.ndarray, after: np.ndarray) -> None:
+def _conv(state: WriterState, node: onnx.NodeProto, before: np.ndarray, after: np.ndarray) -> None:
     attrs = ops.attributes(node)
     weight = _layer_weight(state, node, node.input[1])
     kernel = tuple(state.constants[node.input[1]].shape[2:]) if node.input[1] in state.constants else ()
@@ -96,7 +83,7 @@ def _conv(state: ChainState, node: onnx.NodeProto, before: np.ndarray, after: np
         _per_output(state, "Add", state.constants[node.input[2]], node)
 
 
-def _merge_pad(state: ChainState, node: onnx.NodeProto, pads: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+def _merge_pad(state: WriterState, node: onnx.NodeProto, pads: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     assert state.pending_pad is not None
     outer, value = state.pending_pad
     state.pending_pad = None
@@ -113,7 +100,7 @@ def _merge_pad(state: ChainState, node: onnx.NodeProto, pads: tuple[int, int, in
     return pads
 
 
-def _matmul(state: ChainState, node: onnx.NodeProto, after: np.ndarray) -> None:
+def _matmul(state: WriterState, node: onnx.NodeProto, after: np.ndarray) -> None:
     attrs = ops.attributes(node)
     rank = state.constants[node.input[1]].ndim if node.input[1] in state.constants else 2
     if node.input[0] in state.constants or attrs.get("transA", 0) or state.view.ndim != 2 or rank != 2:
@@ -142,13 +129,13 @@ def _matmul(state: ChainState, node: onnx.NodeProto, after: np.ndarray) -> None:
         _per_output(state, "Add", state.constants[node.input[2]] * np.float32(attrs.get("beta", 1.0)), node)
 
 
-def _after_layer(state: ChainState, shape: tuple[int, ...]) -> None:
+def _after_layer(state: WriterState, shape: tuple[int, ...]) -> None:
     state.layers += 1
     state.activation = None
     state.now(shape)
 
 
-def _per_output(state: ChainState, op_type: str, value: np.ndarray, node: onnx.NodeProto) -> None:
+def _per_output(state: WriterState, op_type: str, value: np.ndarray, node: onnx.NodeProto) -> None:
     """A bias or factor, scalar or one value a channel, behind the layer."""
     shape = state.builder.shape
     fitted = value.reshape(()) if value.size == 1 else value.reshape(1, shape[1], *[1] * (len(shape) - 2))
@@ -156,11 +143,13 @@ def _per_output(state: ChainState, op_type: str, value: np.ndarray, node: onnx.N
     state.builder.append(op_type, (name,), shape, label(node))
 
 
-def _layer_weight(state: ChainState, node: onnx.NodeProto, name: str) -> QuantWeight | None:
+def _layer_weight(state: WriterState, node: onnx.NodeProto, name: str) -> QuantWeight | None:
     if state.activation is None:
         state.problem(
             node, "E212", "its input is not quantized.", "Put a QuantIdentity (sign or fixed point) before every layer."
         )
+    elif state.activation.summed:
+        require_saturated(state, node, repr(node.input[0]))
     weight = state.weights.get(name)
     if weight is None and name in state.refused:
         return None

@@ -17,6 +17,7 @@ BINARY = frozenset("Add Sub Mul Div Pow Min Max PRelu".split())
 HOST_ONLY = frozenset(
     {"Conv", "Gemm", "MatMul", "AveragePool", "GlobalAveragePool", "MaxPool", "InstanceNormalization"}
 )
+SUM_POOLS = frozenset({"ReduceSum", "ReduceMean", "GlobalAveragePool", "AveragePool"})
 QUANTIZERS = frozenset({"Quant", "IntQuant", "BipolarQuant"})
 _WIDEST_PAD = 4096
 _MOST_ELEMENTS = 1 << 28

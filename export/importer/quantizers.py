@@ -5,11 +5,11 @@ import onnx
 
 from flipflow.export.evaluate import evaluate
 from flipflow.export.importer import operators as ops
-from flipflow.export.importer.state import Activation, ChainState, indices, label
+from flipflow.export.importer.state import Activation, WriterState, indices, label
 from flipflow.export.importer.weights import MOST_WEIGHT_BITS, QuantWeight, power_of_two
 
 
-def weight_quantizer(state: ChainState, node: onnx.NodeProto) -> QuantWeight | None:
+def weight_quantizer(state: WriterState, node: onnx.NodeProto) -> QuantWeight | None:
     """The integers behind a quantizer on a constant; None (with a problem noted) where its scale will not do."""
     scale = _scale(state, node)
     if scale is None:
@@ -32,7 +32,7 @@ def weight_quantizer(state: ChainState, node: onnx.NodeProto) -> QuantWeight | N
     return QuantWeight(integers, scale, bits, signed, narrow, False, label(node))
 
 
-def weight_node(state: ChainState, weight: QuantWeight) -> str:
+def weight_node(state: WriterState, weight: QuantWeight) -> str:
     """Write the weights and the quantizer that states their type; returns its output's name."""
     values = (weight.integers * weight.scale).astype(np.float32)
     shape = tuple(values.shape)
@@ -55,8 +55,8 @@ def weight_node(state: ChainState, weight: QuantWeight) -> str:
     )
 
 
-def write_quantizer(state: ChainState, node: onnx.NodeProto) -> None:
-    """An activation quantizer: the chain is quantized from here on, whatever its scale is."""
+def write_quantizer(state: WriterState, node: onnx.NodeProto) -> None:
+    """An activation quantizer: the data are quantized from here on, whatever its scale is."""
     scale = _scale(state, node)
     state.on_host = False
     bipolar = scale is not None and _is_bipolar(state, node)
@@ -75,7 +75,7 @@ def write_quantizer(state: ChainState, node: onnx.NodeProto) -> None:
         state.view = indices(state.builder.shape)
 
 
-def _is_bipolar(state: ChainState, node: onnx.NodeProto) -> bool:
+def _is_bipolar(state: WriterState, node: onnx.NodeProto) -> bool:
     """Whether -1 and +1 are all it gives: QONNX takes a signed Quant of one bit as a sign, too."""
     if node.op_type == "BipolarQuant":
         return True
@@ -90,7 +90,7 @@ def _quant_attributes(node: onnx.NodeProto) -> dict[str, object]:
     return {"signed": int(signed), "narrow": int(narrow), "rounding_mode": rounding}
 
 
-def _scale(state: ChainState, node: onnx.NodeProto) -> float | None:
+def _scale(state: WriterState, node: onnx.NodeProto) -> float | None:
     """The quantizer's scale, or None with a problem noted (E206 scale or zero point, E212 not constant)."""
     operands = [state.constants.get(name) for name in node.input[1:]]
     if any(operand is None for operand in operands):
@@ -114,7 +114,7 @@ def _scale(state: ChainState, node: onnx.NodeProto) -> float | None:
     return float(scales[0])
 
 
-def _checked_bits(state: ChainState, node: onnx.NodeProto, scale: float, bit_width: np.ndarray | None) -> float | None:
+def _checked_bits(state: WriterState, node: onnx.NodeProto, scale: float, bit_width: np.ndarray | None) -> float | None:
     bits = np.unique(bit_width) if bit_width is not None else np.zeros(0)
     if bits.size != 1 or bits[0] != np.rint(bits[0]) or not 1 <= bits[0] <= 16:
         state.problem(node, "E206", f"its bit width is {bits.tolist()}.", "Use one whole bit width from 1 to 16.")

@@ -1,5 +1,6 @@
 """Reading an ONNX file: errors a person understands, dead nodes dropped, nodes in order."""
 
+import heapq
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,26 +120,32 @@ def _input_shape(info: onnx.ValueInfoProto, path: Path) -> tuple[int, ...]:
 
 
 def _live_nodes(graph: onnx.GraphProto, output: str, path: Path) -> list[onnx.NodeProto]:
-    """Nodes on which `output` depends, producers first (files list nodes in order, but nothing enforces it)."""
-    producer = {name: node for node in graph.node for name in node.output if name}
-    done: set[int] = set()
-    begun: set[int] = set()
+    """Nodes on which `output` depends, producers first, else in the file's order (which nothing forces to be sound)."""
+    producer = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+    needs: dict[int, set[int]] = {}
+    wanted = [producer[output]] if output in producer else []
+    while wanted:
+        index = wanted.pop()
+        if index not in needs:
+            needs[index] = {producer[name] for name in graph.node[index].input if name in producer}
+            wanted.extend(needs[index])
+    readers: dict[int, list[int]] = {index: [] for index in needs}
+    for index, sources in needs.items():
+        for source in sources:
+            readers[source].append(index)
+    ready = [index for index, sources in needs.items() if not sources]
+    heapq.heapify(ready)
     order: list[onnx.NodeProto] = []
-    stack: list[tuple[str, bool]] = [(output, False)]
-    while stack:
-        name, expanded = stack.pop()
-        node = producer.get(name)
-        if node is None or id(node) in done:
-            continue
-        if expanded:
-            done.add(id(node))
-            order.append(node)
-            continue
-        if id(node) in begun:
-            raise FlipflowError(
-                "E201", f"tensor {name!r} depends on itself.", str(path), "Export or copy the file again."
-            )
-        begun.add(id(node))
-        stack.append((name, True))
-        stack.extend((source, False) for source in node.input if source)
+    while ready:
+        index = heapq.heappop(ready)
+        order.append(graph.node[index])
+        for reader in readers[index]:
+            needs[reader].discard(index)
+            if not needs[reader]:
+                heapq.heappush(ready, reader)
+    if len(order) < len(needs):
+        stuck = next(graph.node[index] for index, sources in needs.items() if sources)
+        raise FlipflowError(
+            "E201", f"tensor {stuck.output[0]!r} depends on itself.", str(path), "Export or copy the file again."
+        )
     return order

@@ -1,4 +1,4 @@
-"""The walk along a file's data path that writes the canonical chain.
+"""The walk along a file's data paths that writes the canonical graph.
 
 Every node is also executed once on a blank image: so shapes are known without shape inference, and whatever depends on shapes
 alone (the Shape-Gather-Concat-Reshape chains of older exporters) is a constant.
@@ -9,10 +9,11 @@ import onnx
 
 from flipflow.export.evaluate import QUANT_DOMAINS, evaluate
 from flipflow.export.importer import operators as ops
-from flipflow.export.importer.builder import ChainBuilder
+from flipflow.export.importer.builder import GraphBuilder
+from flipflow.export.importer.join import write_add
 from flipflow.export.importer.quantizers import weight_quantizer
 from flipflow.export.importer.read import Source
-from flipflow.export.importer.state import ChainState
+from flipflow.export.importer.state import Place, WriterState
 from flipflow.export.importer.weights import QuantWeight
 from flipflow.export.importer.writer import finish, write
 from flipflow.export.problems import Problems
@@ -42,9 +43,11 @@ class _Walk:
         self.constants: dict[str, np.ndarray] = dict(source.initializers)
         self.weights: dict[str, QuantWeight] = {}
         self.values: dict[str, np.ndarray] = {source.input_name: np.zeros(source.input_shape, np.float32)}
-        self.tip = source.input_name
-        self.builder = ChainBuilder(source.input_name, source.input_shape)
-        self.state = ChainState(self.builder, self.problems, self.constants, self.weights, source.opset)
+        self.builder = GraphBuilder(source.input_name, source.input_shape)
+        self.state = WriterState(self.builder, self.problems, self.constants, self.weights, source.opset)
+        # Where each tensor of the source file is in the canonical graph, and the host's tensors that were gone on from.
+        self.places: dict[str, Place] = {source.input_name: self.state.place()}
+        self.host_read: set[str] = set()
 
     def visit(self, node: onnx.NodeProto) -> None:
         """Fold or write one node. Whatever a malformed node breaks on the way is its problem, not a traceback."""
@@ -85,19 +88,41 @@ class _Walk:
             self.weights[node.output[0]] = before.reshaped(moved)
 
     def _step(self, node: onnx.NodeProto, on_data: list[str]) -> None:
-        if len(on_data) > 1 or on_data[0] != self.tip:
+        after = self._run(node)
+        self.values[node.output[0]] = after
+        if len(on_data) > 1:
+            self._join(node, on_data, after)
+        else:
+            self._go_on(node, on_data[0], after)
+        self.places[node.output[0]] = self.state.place()
+
+    def _go_on(self, node: onnx.NodeProto, source: str, after: np.ndarray) -> None:
+        """A node on one tensor; which others read that tensor, too, matters on the host only."""
+        place = self.places[source]
+        self.state.go(place)
+        if place.on_host and node.op_type not in ops.SKIPPED:
+            if place.tensor in self.host_read:
+                self._abandon(
+                    node,
+                    "E203",
+                    "two paths part here, before the first quantizer: one tensor of integers must enter the hardware.",
+                    "Quantize the data before they are read twice.",
+                )
+            self.host_read.add(place.tensor)
+        if not write(self.state, node, self.values[source], after):
+            raise _Abandoned
+
+    def _join(self, node: onnx.NodeProto, on_data: list[str], after: np.ndarray) -> None:
+        places = [self.places[name] for name in on_data]
+        if node.op_type != "Add" or len(places) != 2 or any(place.on_host for place in places):
             self._abandon(
                 node,
                 "E203",
-                "two paths of data meet or part here; residual networks are not supported yet.",
-                "Use a network whose layers form a single chain.",
+                "two paths of data meet here; only an Add of two quantized tensors may join them.",
+                "Join paths by adding tensors that are quantized to one power-of-two scale.",
             )
-        before = self.values[self.tip]
-        after = self._run(node)
-        self.values[node.output[0]] = after
-        if not write(self.state, node, before, after):
+        if not write_add(self.state, node, (places[0], places[1]), (on_data[0], on_data[1]), after):
             raise _Abandoned
-        self.tip = node.output[0]
 
     def _run(self, node: onnx.NodeProto) -> np.ndarray:
         context = {name: self._value(name) for name in node.input if name}

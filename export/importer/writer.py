@@ -1,4 +1,4 @@
-"""What each kind of node on the data path becomes in the canonical chain, and how the chain ends."""
+"""What each kind of node on the data path becomes in the canonical graph, and how the graph ends."""
 
 import numpy as np
 import onnx
@@ -7,12 +7,12 @@ from flipflow.export.importer import operators as ops
 from flipflow.export.importer.elementwise import write_elementwise, write_host, write_move
 from flipflow.export.importer.layers import write_layer
 from flipflow.export.importer.quantizers import write_quantizer
-from flipflow.export.importer.state import ChainState
+from flipflow.export.importer.state import WriterState
 
-_SURVIVED = ("E205", "E206", "E208", "E212", "E217")
+_SURVIVED = ("E205", "E206", "E208", "E212", "E217", "E224")
 
 
-def write(state: ChainState, node: onnx.NodeProto, before: np.ndarray, after: np.ndarray) -> bool:
+def write(state: WriterState, node: onnx.NodeProto, before: np.ndarray, after: np.ndarray) -> bool:
     """Write one node of the data path; False (with a problem noted) where the walk cannot go on."""
     count = len(state.problems.found)
     if node.op_type in ops.SKIPPED:
@@ -27,7 +27,7 @@ def write(state: ChainState, node: onnx.NodeProto, before: np.ndarray, after: np
         write_elementwise(state, node, before, after)
     elif state.on_host and node.op_type in ops.HOST_ONLY:
         write_host(state, node, after)
-    elif node.op_type in ("Conv", "Gemm", "MatMul", "MaxPool", "Pad"):
+    elif node.op_type in ops.SUM_POOLS | {"Conv", "Gemm", "MatMul", "MaxPool", "Pad"}:
         write_layer(state, node, before, after)
     else:
         state.problem(
@@ -40,14 +40,14 @@ def write(state: ChainState, node: onnx.NodeProto, before: np.ndarray, after: np
     return all(problem.code in _SURVIVED for problem in state.problems.found[count:])
 
 
-def _skip(state: ChainState, node: onnx.NodeProto) -> None:
+def _skip(state: WriterState, node: onnx.NodeProto) -> None:
     """Nodes that change nothing; a cast to integers would cut fractions off."""
     if node.op_type == "Cast" and ops.attributes(node).get("to") != onnx.TensorProto.FLOAT:
         state.problem(node, "E204", "it casts the data to another type than float32.", "Keep the data in float32.")
 
 
-def finish(state: ChainState) -> None:
-    """Check what only the whole file shows, and end the chain with a vector of logits."""
+def finish(state: WriterState) -> None:
+    """Check what only the whole file shows, and end the graph with a vector of logits."""
     if state.on_host:
         state.problems.add(
             "E215",

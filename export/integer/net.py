@@ -216,7 +216,9 @@ def _pack(op: Operator, field: str, value: np.ndarray) -> np.ndarray:
 
 
 def _restore(entry: dict[str, Any], arrays: Any) -> Operator:
-    kinds: dict[str, type[Operator]] = {kind.__name__: kind for kind in (Conv, Linear, Threshold, MaxPool, Add, SumPool)}
+    kinds: dict[str, type[Operator]] = {
+        kind.__name__: kind for kind in (Conv, Linear, Threshold, MaxPool, Add, SumPool)
+    }
     fields: dict[str, Any] = {}
     for field, value in entry.items():
         if field == "op":

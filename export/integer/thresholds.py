@@ -1,6 +1,7 @@
-"""Thresholds of an activation chain, read off its values on every sum that can reach it (design: numerics, activations).
+"""Thresholds of an activation chain, read off its values on the sums that can reach it (design: numerics, activations).
 
-Ties and roundings come out right by construction, because the chain itself is evaluated, node by node in float32.
+Ties and roundings come out right by construction, because the chain itself is evaluated, node by node in float32: on every sum,
+or, where there are very many and rounding cannot disturb the chain's order, wherever a bisection for its steps leads.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,27 +11,11 @@ import numpy as np
 import onnx
 
 from flipflow.errors import FlipflowError
-from flipflow.export.evaluate import evaluate
+from flipflow.export.integer.chain import Reach, chain_end, chain_outputs, elements
+from flipflow.export.integer.monotone import bisect, keeps_order
 from flipflow.export.integer.net import ActType
 
-_CHUNK_ELEMENTS = 1 << 22
-_OPSET = 13
-
-
-@dataclass(frozen=True)
-class Reach:
-    """Sums that can reach a chain: start, start + step, ... stop (inclusive), and each channel's own part of it.
-
-    low, high: int64 [C]. unit: real value of one unit of the sum. rank: 2 for [N, C] tensors, 4 for [N, C, H, W].
-    """
-
-    start: int
-    stop: int
-    step: int
-    low: np.ndarray
-    high: np.ndarray
-    unit: float
-    rank: int
+CHUNK_ELEMENTS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -40,32 +25,6 @@ class ChainMeaning:
     levels: np.ndarray
     invert: np.ndarray
     pool_minimum: tuple[np.ndarray, ...]
-
-
-class _Scan:
-    """Collects, chunk by chunk in rising order of the sum, where the outputs of the channels change."""
-
-    def __init__(self, channels: int) -> None:
-        self.first: np.ndarray | None = None
-        self.last: np.ndarray | None = None
-        self.changes: list[tuple[int, int, int, int]] = []
-        self.rises = np.zeros(channels, bool)
-        self.falls = np.zeros(channels, bool)
-
-    def add(self, sums: np.ndarray, outputs: np.ndarray) -> None:
-        """sums: int64 [V]; outputs: int64 [V, C]."""
-        if self.last is None:
-            self.first = outputs[0].copy()
-            previous = outputs[:1]
-        else:
-            previous = self.last[None]
-        extended = np.concatenate([previous, outputs])
-        rows, channels = np.nonzero(np.diff(extended, axis=0))
-        before, after = extended[rows, channels], extended[rows + 1, channels]
-        self.rises[channels[after > before]] = True
-        self.falls[channels[after < before]] = True
-        self.changes.extend(zip(sums[rows].tolist(), channels.tolist(), before.tolist(), after.tolist(), strict=True))
-        self.last = outputs[-1].copy()
 
 
 def read_off(
@@ -79,6 +38,21 @@ def read_off(
 
     Raises: FlipflowError E210 where a channel's output both rises and falls, E217 where it is not a number.
     """
+    if elements(reach) > CHUNK_ELEMENTS and keeps_order(nodes, constants):
+        found = by_bisection(nodes, constants, reach, output, output_scale)
+        if found is not None:
+            return found
+    return by_enumeration(nodes, constants, reach, output, output_scale)
+
+
+def by_enumeration(
+    nodes: Sequence[onnx.NodeProto],
+    constants: dict[str, np.ndarray],
+    reach: Reach,
+    output: ActType,
+    output_scale: float,
+) -> ChainMeaning:
+    """`read_off` by evaluating the chain on every sum."""
     scan = _Scan(reach.low.size)
     pools = [_PoolDirection(reach.low.size) for node in nodes if node.op_type == "MaxPool"]
     for sums in chunks(reach):
@@ -94,66 +68,78 @@ def read_off(
     return ChainMeaning(levels, scan.falls.copy(), minimum)
 
 
+def by_bisection(
+    nodes: Sequence[onnx.NodeProto],
+    constants: dict[str, np.ndarray],
+    reach: Reach,
+    output: ActType,
+    output_scale: float,
+) -> ChainMeaning | None:
+    """`read_off` of a chain that keeps order, from few of its values; None where a sample contradicts the order after all."""
+
+    def evaluate(sums: np.ndarray) -> np.ndarray:
+        return chain_outputs(nodes, constants, sums, reach, output_scale)[0]
+
+    steps = bisect(evaluate, reach, output)
+    if steps is None:
+        return None
+    ends, before_pools = chain_outputs(nodes, constants, np.stack([reach.low, reach.high]), reach, output_scale)
+    pools = []
+    for values in before_pools:
+        direction = _PoolDirection(reach.low.size)
+        direction.add(values, ends)
+        pools.append(direction.minimum(nodes))
+    return ChainMeaning(steps.levels, steps.falls, tuple(pools))
+
+
 def chunks(reach: Reach) -> Iterator[np.ndarray]:
     """All sums in rising order, int64, in arrays small enough to evaluate at once."""
-    rows = max(1, _CHUNK_ELEMENTS // reach.low.size)
+    rows = max(1, CHUNK_ELEMENTS // reach.low.size)
     for start in range(reach.start, reach.stop + 1, rows * reach.step):
         yield np.arange(start, min(start + rows * reach.step, reach.stop + 1), reach.step, dtype=np.int64)
 
 
-def real_values(sums: np.ndarray, reach: Reach) -> np.ndarray:
-    """float32 [V, C] that the chain sees for these sums; a channel's unreachable ones are drawn to its nearest reachable."""
-    clamped = np.clip(sums[:, None], reach.low, reach.high)
-    values: np.ndarray = (clamped.astype(np.float64) * reach.unit).astype(np.float32)
-    return values
+class _Scan:
+    """Collects, chunk by chunk in rising order of the sum, where the outputs of the channels change."""
 
+    def __init__(self, channels: int) -> None:
+        self.first: np.ndarray | None = None
+        self.last: np.ndarray | None = None
+        self.changes: list[np.ndarray] = []
+        self.rises = np.zeros(channels, bool)
+        self.falls = np.zeros(channels, bool)
 
-def chain_outputs(
-    nodes: Sequence[onnx.NodeProto],
-    constants: dict[str, np.ndarray],
-    sums: np.ndarray,
-    reach: Reach,
-    output_scale: float,
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Integer outputs int64 [V, C] of the chain, and the float values [V, C] that each of its pools sees."""
-    start = real_values(sums, reach)
-    value = start.reshape(*start.shape, *(1,) * (reach.rank - 2))
-    at_pools = []
-    for node in nodes:
-        if node.op_type == "MaxPool":
-            at_pools.append(value.reshape(start.shape))
-            continue
-        if node.op_type == "Flatten":
-            value = value.reshape(start.shape)
-            continue
-        data = next(name for name in node.input if name not in constants)
-        value = evaluate(node, {**constants, data: value}, _OPSET)[0]
-    value = value.reshape(start.shape)
-    if np.isnan(value).any():
-        raise FlipflowError(
-            "E217",
-            f"in channel {int(np.argwhere(np.isnan(value))[0, 1])} it is not a number for some sums.",
-            f"{nodes[-1].op_type} node {nodes[-1].doc_string or nodes[-1].name!r}",
-            "Keep divisors, variances and arguments of roots and logarithms positive.",
-        )
-    integers = np.rint(value.astype(np.float64) / output_scale).astype(np.int64)
-    return integers, at_pools
+    def add(self, sums: np.ndarray, outputs: np.ndarray) -> None:
+        """sums: int64 [V]; outputs: int64 [V, C]."""
+        if self.last is None:
+            self.first = outputs[0].copy()
+            previous = outputs[:1]
+        else:
+            previous = self.last[None]
+        extended = np.concatenate([previous, outputs])
+        rows, channels = np.nonzero(np.diff(extended, axis=0))
+        before, after = extended[rows, channels], extended[rows + 1, channels]
+        self.rises[channels[after > before]] = True
+        self.falls[channels[after < before]] = True
+        self.changes.append(np.stack([sums[rows], channels, before, after]))
+        self.last = outputs[-1].copy()
 
 
 def _levels(scan: _Scan, reach: Reach, output: ActType) -> np.ndarray:
     """Thresholds [C, L]: `start` where always passed, `stop` + 1 where never."""
     assert scan.first is not None
-    channels, steps = scan.first.size, output.levels
     unit = 2 if output.bipolar else 1
-    levels = np.full((channels, steps), reach.stop + 1, np.int64)
-    for channel in range(channels):
-        passed = (int(scan.first[channel]) - output.minimum) // unit
-        levels[channel, : steps - passed if scan.falls[channel] else passed] = reach.start
-    for at, channel, before, after in scan.changes:
-        low, high = (before - output.minimum) // unit, (after - output.minimum) // unit
-        if scan.falls[channel]:
-            low, high = steps - low, steps - high
-        levels[channel, low:high] = at
+    count = (scan.first - output.minimum) // unit
+    passed = np.where(scan.falls, output.levels - count, count)
+    always = np.arange(output.levels) < passed[:, None]
+    levels = np.where(always, reach.start, reach.stop + 1).astype(np.int64)
+    at, channel, before, after = np.concatenate(scan.changes, axis=1)
+    low, high = (before - output.minimum) // unit, (after - output.minimum) // unit
+    falls = scan.falls[channel]
+    low, high = np.where(falls, output.levels - low, low), np.where(falls, output.levels - high, high)
+    for jump in range(int((high - low).max(initial=0))):
+        far = low + jump < high
+        levels[channel[far], low[far] + jump] = at[far]
     return levels
 
 
@@ -186,6 +172,6 @@ def _not_monotone(nodes: Sequence[onnx.NodeProto], channel: int) -> FlipflowErro
     return FlipflowError(
         "E210",
         f"in channel {channel} the chain {names} both rises and falls, so no thresholds stand for it.",
-        f"{nodes[-1].op_type} node {nodes[-1].doc_string or nodes[-1].name!r}",
+        chain_end(nodes),
         "Use a monotone activation (hardtanh, ReLU, PReLU with slopes >= 0) before the quantizer.",
     )

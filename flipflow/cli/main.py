@@ -141,9 +141,24 @@ def diff(
 
 
 @app.command()
-def bench(run_dir: RunArgument, set_: SetOption = None, as_json: JsonOption = False) -> None:
-    """Time every level, and the simulation in clock cycles a second."""
-    _report(work.bench(run_dir, tuple(set_ or ()), as_json), as_json)
+def bench(  # noqa: PLR0913, PLR0917 - a parameter an option
+    target: Annotated[str, typer.Argument(help="resnet18, resnet34, or a run directory.")],
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of every engine.")] = 1,
+    isa: Annotated[
+        list[str] | None, typer.Option(help="Instruction set to time; may be repeated. All but scalar by default.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds; the median is shown.")] = 15,
+    layers: Annotated[bool, typer.Option("--layers", help="Show the time of each layer.")] = False,
+    kernels: Annotated[bool, typer.Option(help="Time single convolutions against the machine's limit.")] = True,
+    plot: Annotated[Path | None, typer.Option(help="Chart to write: .png, .svg or .pdf.")] = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Time the CPU engine beside onnxruntime and torch; for a run, every level and the simulation as well."""
+    from flipflow.cpu.bench.options import BenchOptions  # noqa: PLC0415
+
+    options = BenchOptions(threads, tuple(isa or ()), rounds, kernels)
+    _report(work.bench(target, options, tuple(set_ or ()), layers, plot, as_json), as_json)
 
 
 @app.command()

@@ -22,26 +22,36 @@ def show_summary(outcomes: list[dict[str, Any]], verified: dict[str, Any] | None
         console.print(f"accuracy {verified['accuracy']:.2%} on {samples:,} images of {verified['data']}")
 
 
-def show_bench(document: dict[str, Any]) -> None:
+def show_bench(document: dict[str, Any], with_layers: bool) -> None:
+    """The CPU engines beside each other; for a run also every level's rate and the simulator's clock cycles a second."""
+    from flipflow.cpu.bench.tables import show  # noqa: PLC0415 - needed by this verb only
+
+    console = Console(stderr=True, highlight=False)
+    show(document, console, with_layers)
+    if "levels" in document:
+        console.print(_rates(document))
+
+
+def _rates(document: dict[str, Any]) -> Table:
     """Images a second at every level, and the simulator's clock cycles a second: median and spread."""
-    table = Table("level", title="speed", title_justify="left")
+    table = Table("level", title="speed of the levels", title_justify="left")
     for name in ("images", "median", "slowest", "fastest"):
         table.add_column(name, justify="right")
-    for row in document["rows"]:
+    for row in document["levels"]:
         rates = (row["images_per_second"], row["slowest"], row["fastest"])
         table.add_row(row["level"], f"{row['images']:,}", *(f"{rate:,.0f} images/s" for rate in rates))
     speed = document["verilator"]
     if speed:
         rates = (speed["cycles_per_second"], speed["slowest"], speed["fastest"])
         table.add_row("rtl (Verilator)", f"{speed['images']:,}", *(f"{rate / 1e6:,.2f} M cycles/s" for rate in rates))
-    Console(stderr=True, highlight=False).print(table)
+    return table
 
 
 def _stages(outcomes: list[dict[str, Any]]) -> Table:
     table = Table("stage", "result", title="stages", title_justify="left")
     table.add_column("seconds", justify="right")
     for outcome in outcomes:
-        result = "unchanged, skipped" if outcome["skipped"] else "done"
+        result = "left out" if "left_out" in outcome else "unchanged, skipped" if outcome["skipped"] else "done"
         table.add_row(outcome["stage"], result, f"{outcome['seconds']:,.1f}")
     return table
 

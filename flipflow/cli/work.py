@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flipflow.cli.console import ConsoleReporter
 from flipflow.cli.tables import show_bench, show_summary
@@ -11,7 +11,10 @@ from flipflow.config import Config, load_config, save_config
 from flipflow.errors import FlipflowError
 from flipflow.run.files import locked
 from flipflow.run.runner import Stage, StageOutcome, run_stage
-from flipflow.run.stages import ACCELERATOR, CHECKPOINT, VERIFY, stages_of
+from flipflow.run.stages import ACCELERATOR, CHECKPOINT, RTL_FILES, VERIFY, off_rtl, stages_of
+
+if TYPE_CHECKING:
+    from flipflow.cpu.bench.options import BenchOptions
 
 RUNS = Path("runs")
 CONFIG = "config.toml"
@@ -65,6 +68,9 @@ def stage(name: str, run_dir: Path, overrides: tuple[str, ...], force: bool, qui
     config = _config_of(run_dir, overrides)
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
         wanted = _named(name, config)
+        obstacle = wanted.obstacle(run_dir)
+        if obstacle is not None:
+            raise obstacle
         _require_inputs(wanted, config, run_dir)
         outcome = run_stage(wanted, config, run_dir, reporter, force)
         # Only settings that worked are kept: a refused target must not spoil the next call.
@@ -94,14 +100,17 @@ def verify_overrides(samples: int | None, levels: str | None) -> tuple[str, ...]
 
 def check(source: Path, quiet: bool) -> list[dict[str, Any]]:
     """Every reason why a network cannot be deployed exactly."""
-    from flipflow.export.check import check_file  # noqa: PLC0415
+    from flipflow.export.check import examine  # noqa: PLC0415
 
     path = source / "model.qonnx.onnx" if source.is_dir() else source
-    problems = check_file(path)
+    findings = examine(path)
+    problems = findings.problems
     reporter = ConsoleReporter(quiet)
     for problem in problems:
         reporter.message(f"{problem.code} {problem.where}\n  {problem.what}\n  {problem.fix}")
     reporter.message(f"{path}: {len(problems)} problems" if problems else f"{path}: deploys exactly")
+    if findings.off_rtl is not None:
+        reporter.message(f"but not to hardware: {findings.off_rtl}")
     return [vars(problem) for problem in problems]
 
 
@@ -123,16 +132,38 @@ def diff(run_dir: Path, level_a: str, level_b: str, images: Path | None, samples
         return find_difference(config, run_dir, (level_a, level_b), images, samples, reporter)
 
 
-def bench(run_dir: Path, overrides: tuple[str, ...], quiet: bool) -> dict[str, Any]:
-    """Times of every level."""
+def bench(
+    target: str, options: "BenchOptions", overrides: tuple[str, ...], layers: bool, plot: Path | None, quiet: bool
+) -> dict[str, Any]:
+    """Times of a named network's engines, or of a run's engines and levels."""
+    from flipflow.cpu.bench.networks import NETWORKS  # noqa: PLC0415
+
+    document = (
+        _bench_named(target, options, quiet) if target in NETWORKS else _bench_run(target, options, overrides, quiet)
+    )
+    if not quiet:
+        show_bench(document, layers)
+    if plot is not None:
+        from flipflow.cpu.bench.plot import save_chart  # noqa: PLC0415
+
+        save_chart(document, plot)
+    return document
+
+
+def _bench_named(name: str, options: "BenchOptions", quiet: bool) -> dict[str, Any]:
+    from flipflow.cpu.bench.report import bench_named  # noqa: PLC0415
+
+    with ConsoleReporter(quiet) as reporter:
+        return bench_named(name, options, reporter)
+
+
+def _bench_run(target: str, options: "BenchOptions", overrides: tuple[str, ...], quiet: bool) -> dict[str, Any]:
     from flipflow.sim.bench import bench as measure  # noqa: PLC0415
 
+    run_dir = Path(target)
     config = _config_of(run_dir, overrides)
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
-        document = measure(config, run_dir, reporter)
-    if not quiet:
-        show_bench(document)
-    return document
+        return measure(config, run_dir, options, reporter)
 
 
 def wave(run_dir: Path, out: Path, samples: int, quiet: bool) -> dict[str, Any]:
@@ -211,8 +242,9 @@ def _named(name: str, config: Config) -> Stage:
 def _require_inputs(wanted: Stage, config: Config, run_dir: Path) -> None:
     """Name the stage that makes a missing input."""
     makers = {output: stage.name for stage in stages_of(config) for output in stage.outputs}
+    needless = RTL_FILES if off_rtl(run_dir) is not None else ()
     for name in wanted.inputs:
-        if not (run_dir / name).exists():
+        if name not in needless and not (run_dir / name).exists():
             verb = makers.get(name, "run")
             source = run_dir / CONFIG if name == CHECKPOINT else run_dir
             raise FlipflowError(
@@ -222,7 +254,10 @@ def _require_inputs(wanted: Stage, config: Config, run_dir: Path) -> None:
 
 def _finish(config: Config, run_dir: Path, outcomes: list[StageOutcome], quiet: bool) -> dict[str, Any]:
     """The result as data, shown as tables; raises where the verification found a difference."""
-    stages = [{"stage": o.name, "skipped": o.skipped, "seconds": o.seconds} for o in outcomes]
+    stages = [
+        {"stage": o.name, "skipped": o.skipped, "seconds": o.seconds} | ({"left_out": o.left_out} if o.left_out else {})
+        for o in outcomes
+    ]
     verified = None
     if any(outcome.name == "verify" for outcome in outcomes):
         verified = json.loads((run_dir / VERIFY).read_text())

@@ -5,8 +5,11 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-LevelName = Literal["torch", "qonnx", "finn", "integer", "rtl"]
-LEVELS: tuple[LevelName, ...] = ("torch", "qonnx", "finn", "integer", "rtl")
+LevelName = Literal[
+    "torch", "qonnx", "finn", "integer", "rtl",
+    "cpu", "cpu:scalar", "cpu:avx2", "cpu:avx512bw", "cpu:avx512", "cpu:neon", "cpu:neon_dot",
+]  # fmt: skip
+LEVELS: tuple[LevelName, ...] = ("torch", "qonnx", "finn", "integer", "rtl", "cpu")
 
 
 class _Section(BaseModel):
@@ -55,9 +58,10 @@ class TargetConfig(_Section):
 class VerifyConfig(_Section):
     """What to compare.
 
-    levels: which to run; torch is left out where there is no trained module. samples: test images, 0 for all. finn_samples,
-    rtl_samples: fewer for the slow levels, 0 for as many as `samples`. stalled_samples: of these, how many once more through the
-    RTL with random stalls on both ends. seed: of the stalls, and of the images where there is no data set.
+    levels: which to run; torch is left out where there is no trained module; cpu is the machine's best instruction set, others by
+    name. samples: test images, 0 for all. finn_samples, rtl_samples: fewer for the slow levels, 0 for as many as `samples`.
+    stalled_samples: of these, how many once more through the RTL with random stalls on both ends. seed: of the stalls, and of the
+    images where there is no data set.
     """
 
     levels: tuple[LevelName, ...] = LEVELS

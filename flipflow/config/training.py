@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Padding = Literal["none", "zero", "minus_one", "plus_one"]
 Order = Literal["conv-bn-sign-pool", "conv-bn-pool-sign", "conv-pool-bn-sign"]
+Stem = Literal["3x3", "7x7-pool"]
+NetworkName = Literal[
+    "mlp", "tfc", "sfc", "lfc", "cnv", "cnn", "digits-cnn", "fashion-cnn", "resnet", "cresnet18", "resnet18", "resnet34"
+]
 Estimator = Literal["identity", "bireal", "clipped_identity"]
 DatasetName = Literal["digits", "idx", "fashion-mnist", "cifar10", "cifar100", "folder"]
 Augmentation = Literal["flip", "crop"]
@@ -64,13 +68,20 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "padding": "zero",
         "order": "conv-pool-bn-sign",
     },
+    "resnet": {},
+    "cresnet18": {"widths": [64, 128, 256, 512], "blocks": [2, 2, 2, 2]},
+    "resnet18": {"widths": [64, 128, 256, 512], "blocks": [2, 2, 2, 2], "stem": "7x7-pool"},
+    "resnet34": {"widths": [64, 128, 256, 512], "blocks": [3, 4, 6, 3], "stem": "7x7-pool"},
 }
+
+
+RESIDUAL_NETWORKS = ("resnet", "cresnet18", "resnet18", "resnet34")
 
 
 class ModelConfig(_Section):
     """The network. Pixels 0..255 go in as floats, exactly; logits come out.
 
-    network: a name of NETWORKS; "cnn" needs `layers`, "mlp" needs `hidden`.
+    network: a name of NETWORKS; "cnn" needs `layers`, "mlp" needs `hidden`, "resnet" needs `widths`.
     layers: the convolutions.
     hidden: sizes of the fully connected layers between the convolutions and the last layer.
     padding: what the border of a convolution's input is. Kinds minus_one and plus_one are constants of a +-1 stream; a
@@ -78,10 +89,14 @@ class ModelConfig(_Section):
     order: where the max-pool stands among convolution, batch norm (bn) and activation (sign).
     first_weight_bits, last_weight_bits: 1 for binary, else fixed point of so many bits with a power-of-two scale.
     activation_bits: 1 for sign, else unsigned fixed point.
+    widths: channels of the stages of a residual network; every stage but the first halves the map.
+    blocks: how many blocks of two convolutions each stage has; one each where left out.
+    stem: first layer of a residual network: a 3x3 convolution, or ImageNet's 7x7 with stride 2 and a max-pool behind it.
+    residual_bits, residual_fraction: the residual stream's fixed-point format, signed, in steps of 2^-residual_fraction.
     estimator, weight_estimator: gradient through the sign of activations and of weights (flipflow.train.estimators).
     """
 
-    network: Literal["mlp", "tfc", "sfc", "lfc", "cnv", "cnn", "digits-cnn", "fashion-cnn"] = "cnn"
+    network: NetworkName = "cnn"
     layers: tuple[ConvLayer, ...] = ()
     hidden: tuple[int, ...] = ()
     padding: Padding = "zero"
@@ -89,6 +104,11 @@ class ModelConfig(_Section):
     first_weight_bits: int = Field(default=8, ge=1, le=8)
     last_weight_bits: int = Field(default=8, ge=1, le=8)
     activation_bits: int = Field(default=1, ge=1, le=8)
+    widths: tuple[int, ...] = ()
+    blocks: tuple[int, ...] = ()
+    stem: Stem = "3x3"
+    residual_bits: int = Field(default=8, ge=2, le=8)
+    residual_fraction: int = Field(default=4, ge=0, le=12)
     estimator: Estimator = "bireal"
     weight_estimator: Estimator = "identity"
 
@@ -97,7 +117,10 @@ class ModelConfig(_Section):
     def _fill_in_network(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        return {**NETWORKS.get(data.get("network", "cnn"), {}), **data}
+        filled = {**NETWORKS.get(data.get("network", "cnn"), {}), **data}
+        if filled.get("widths") and not filled.get("blocks"):
+            filled["blocks"] = [1] * len(filled["widths"])
+        return filled
 
     @model_validator(mode="after")
     def _check_layers(self) -> Self:
@@ -112,6 +135,26 @@ class ModelConfig(_Section):
         for size in self.hidden:
             if not 1 <= size <= 65536:
                 raise ValueError(f"`hidden` holds {size}; every size must lie in 1..65536")
+        return self
+
+    @model_validator(mode="after")
+    def _check_residual(self) -> Self:
+        residual = self.network in RESIDUAL_NETWORKS
+        if not residual and (self.widths or self.blocks):
+            raise ValueError(f"`widths` and `blocks` are for residual networks, and network is '{self.network}'")
+        if not residual:
+            return self
+        if not self.widths:
+            raise ValueError("network 'resnet' needs `widths`, the channels of its stages, such as [16, 32, 64]")
+        if len(self.blocks) != len(self.widths):
+            raise ValueError(f"`blocks` has {len(self.blocks)} entries for {len(self.widths)} stages in `widths`")
+        if not all(1 <= width <= 4096 for width in self.widths) or not all(1 <= count <= 64 for count in self.blocks):
+            raise ValueError("`widths` must lie in 1..4096 and `blocks` in 1..64")
+        if self.layers or self.hidden or self.padding != "zero" or self.activation_bits != 1:
+            raise ValueError(
+                f"network '{self.network}' has its layers from `widths` and `blocks`, zero padding and +-1 activations; "
+                "leave out layers, hidden, padding and activation_bits"
+            )
         return self
 
     @model_validator(mode="after")

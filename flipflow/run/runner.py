@@ -2,12 +2,13 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from flipflow.config import Config
+from flipflow.errors import FlipflowError
 from flipflow.run.files import digest, disk_errors, replace_tree
 from flipflow.run.manifest import Manifest, StageRecord, code_digest, settings_digest, tool_versions
 from flipflow.sim.reporter import Reporter
@@ -31,7 +32,7 @@ class Stage:
 
     inputs, outputs: names in the run directory (outputs may be folders). outside: further files read, from the configuration.
     settings: what of the configuration it depends on. rooms: whose code. in_place: it writes to the run directory by itself and
-    resumes there (training).
+    resumes there (training). obstacle: why it cannot be done in this run; a whole run leaves it out then.
     """
 
     name: str
@@ -42,26 +43,32 @@ class Stage:
     work: Callable[[Context], None]
     outside: Callable[[Config], tuple[Path, ...]] = field(default=lambda _: ())
     in_place: bool = False
+    obstacle: Callable[[Path], FlipflowError | None] = field(default=lambda _: None)
 
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """What became of a stage in this call."""
+    """What became of a stage in this call. left_out: why it was not done at all."""
 
     name: str
     skipped: bool
     seconds: float
+    left_out: str | None = None
 
 
 def run_stage(stage: Stage, config: Config, run_dir: Path, reporter: Reporter, force: bool = False) -> StageOutcome:
     """Bring one stage up to date. The caller holds the run's lock."""
     manifest = Manifest(run_dir)
+    obstacle = stage.obstacle(run_dir)
+    if obstacle is not None:
+        return _leave_out(stage, run_dir, manifest, obstacle, reporter)
     inputs = {name: digest(run_dir / name) for name in stage.inputs}
     inputs.update({str(path): digest(path) for path in stage.outside(config)})
     settings, code = settings_digest(stage.settings(config)), code_digest(stage.rooms)
     record = manifest.stages.get(stage.name)
     if record and not force and (record.inputs, record.settings, record.code) == (inputs, settings, code):
-        whole = all(sha is not None and digest(run_dir / name) == sha for name, sha in record.outputs.items())
+        # An output may be absent by right: what counts is that all is as the stage left it.
+        whole = all(digest(run_dir / name) == sha for name, sha in record.outputs.items())
         if whole:
             return StageOutcome(stage.name, True, record.seconds)
     started = time.monotonic()
@@ -72,6 +79,25 @@ def run_stage(stage: Stage, config: Config, run_dir: Path, reporter: Reporter, f
         seed = config.train.seed
         manifest.put(stage.name, StageRecord(inputs, outputs, settings, code, tool_versions(), seed, seconds))
     return StageOutcome(stage.name, False, seconds)
+
+
+def _leave_out(
+    stage: Stage, run_dir: Path, manifest: Manifest, obstacle: FlipflowError, reporter: Reporter
+) -> StageOutcome:
+    """State why a stage is not done; what an earlier network left of it must not be taken for this one's."""
+    manifest.leave_out(stage.name, str(obstacle))
+    _remove(run_dir, stage.outputs)
+    reporter.message(f"{stage.name} left out: {obstacle}")
+    return StageOutcome(stage.name, True, 0.0, str(obstacle))
+
+
+def _remove(run_dir: Path, names: Iterable[str]) -> None:
+    for name in names:
+        path = run_dir / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _work(stage: Stage, config: Config, run_dir: Path, reporter: Reporter, manifest: Manifest) -> None:
@@ -85,6 +111,8 @@ def _work(stage: Stage, config: Config, run_dir: Path, reporter: Reporter, manif
     try:
         stage.work(Context(config, run_dir, staging, reporter))
         manifest.drop(stage.name)
+        made = {entry.name for entry in staging.iterdir()}
         replace_tree(staging, run_dir)
+        _remove(run_dir, set(stage.outputs) - made)
     finally:
         shutil.rmtree(run_dir / STAGING, ignore_errors=True)

@@ -57,7 +57,7 @@ def _through_all_levels(name: str, folder: Path, samples: int, opset: int = 13, 
     flipflow("build", "run", cwd=folder)
     result = json.loads(flipflow("verify", "run", "--samples", str(samples), "--json", cwd=folder))["verify"]
     rows = {row["level"]: row for row in result["levels"]}
-    assert set(rows) == {"qonnx", "finn", "integer", "rtl"}
+    assert set(rows) == {"qonnx", "finn", "integer", "rtl", "cpu"}
     assert all(row == {"level": level, "samples": samples, "mismatches": 0} for level, row in rows.items())
     cycles = result["cycles"]
     assert (cycles["predicted_ii"], cycles["predicted_latency"]) == (cycles["measured_ii"], cycles["measured_latency"])

@@ -65,7 +65,7 @@ def test_all_levels_equal(finished: tuple[Path, dict[str, Any]]) -> None:
     verified = json.loads((folder / "runs/small/verify.json").read_text())
     assert verified == result["verify"]
     rows = {row["level"]: row for row in verified["levels"]}
-    assert set(rows) == {"torch", "qonnx", "finn", "integer", "rtl"}
+    assert set(rows) == {"torch", "qonnx", "finn", "integer", "rtl", "cpu"}
     assert all(row["mismatches"] == 0 for row in rows.values())
     assert rows["rtl"]["samples"] == 12 and rows["torch"]["samples"] == 40
     cycles = verified["cycles"]
@@ -88,12 +88,12 @@ def test_infer_and_diff(finished: tuple[Path, dict[str, Any]]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8), dtype=np.uint8)
     np.savez(folder / "mine.npz", images=images, labels=np.arange(5))
     answers = {}
-    for level in ("torch", "qonnx", "finn", "integer", "rtl"):
+    for level in ("torch", "qonnx", "finn", "integer", "rtl", "cpu", "cpu:scalar"):
         words = ("infer", "runs/small", "--input", "mine.npz", "--level", level, "--out", f"{level}.npz", "--json")
         out, _ = flipflow(*words, cwd=folder)
         assert json.loads(out)["images"] == 5 and 0 <= json.loads(out)["accuracy"] <= 1
         answers[level] = dict(np.load(folder / f"{level}.npz"))
-    for level in ("torch", "qonnx", "finn", "rtl"):
+    for level in ("torch", "qonnx", "finn", "rtl", "cpu"):
         np.testing.assert_array_equal(answers[level]["logits"], answers["integer"]["logits"])
         np.testing.assert_array_equal(answers[level]["class"], answers["integer"]["class"])
     for level in ("torch", "qonnx", "finn"):

@@ -37,7 +37,7 @@ def check(model: onnx.ModelProto, images: np.ndarray, folder: Path, expected: np
     net = lower(onnx.load(folder / "canonical.onnx"))
     logits = reference.run(net, canonical.integers(images))
     np.testing.assert_array_equal(logits, canonical.logits(images, net.logit_scale))
-    return [node.op_type for node in canonical.chain.nodes]
+    return [node.op_type for node in canonical.graph.nodes]
 
 
 def images_of(draw: np.random.Generator, *shape: int) -> np.ndarray:

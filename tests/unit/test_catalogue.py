@@ -9,7 +9,7 @@ import pytest
 from flipflow.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("train", "export", "hw", "sim", "flipflow")
+ROOMS = ("train", "export", "hw", "sim", "cpu", "flipflow")
 CODE = re.compile(r"E\d{3}")
 
 

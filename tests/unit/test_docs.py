@@ -91,7 +91,8 @@ def test_overrides_and_configurations_are_valid(page: Path) -> None:
         document = tomllib.loads(snippet)
         if not any(isinstance(value, dict) for value in document.values()):
             # Bare keys are those of [model], as configuration.md lists the networks' defaults.
-            document = {"model": {"network": "cnn", "layers": [{"channels": 1}], **document}}
+            default = {"network": "resnet"} if "widths" in document else {"network": "cnn", "layers": [{"channels": 1}]}
+            document = {"model": {**default, **document}}
         parse_config(document, page.name)
 
 

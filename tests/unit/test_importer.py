@@ -141,7 +141,7 @@ def test_weights_that_are_quantized_already(draw: np.random.Generator, tmp_path:
     graph.node("Flatten", axis=1)
     graph.node("MatMul", graph.constant(integers(draw, -5, 5, 36, 3) / 8))
     canonical = imported(graph.model(), tmp_path)
-    kinds = [canonical.chain.weights(node) for node in canonical.chain.nodes if node.op_type in ("Conv", "MatMul")]
+    kinds = [canonical.graph.weights(node) for node in canonical.graph.nodes if node.op_type in ("Conv", "MatMul")]
     assert [(kind.scale, kind.type.bits, kind.type.bipolar) for kind in kinds] == [(0.25, 1, True), (0.125, 4, False)]
     check(graph.model(), images_of(draw, 2, 5, 5), tmp_path)
 

@@ -102,7 +102,7 @@ def test_residual(draw: np.random.Generator, tmp_path: Path) -> None:
     before = graph.sign()
     graph.node("Relu")
     graph.node("Add", before, name="meeting")
-    refused(graph, tmp_path, "E203", "Add node 'meeting'", "two paths")
+    refused(graph, tmp_path, "E222", "Add node 'meeting'", "which no quantizer made")
 
 
 def test_branch(draw: np.random.Generator, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_branch(draw: np.random.Generator, tmp_path: Path) -> None:
     left = graph.side("Relu", graph.tip, name="left")
     graph.node("Neg", name="right")
     graph.node("Add", left)
-    assert {problem.code for problem in found(graph, tmp_path)} == {"E203"}
+    assert {problem.code for problem in found(graph, tmp_path)} == {"E222"}
 
 
 @pytest.mark.parametrize(("operator", "domain"), [("Softmax", ""), ("Mystery", ""), ("Mystery", "com.example")])

@@ -148,7 +148,7 @@ def test_order_of_a_block(order: str, expected: list[str]) -> None:
 def test_cnv_is_finns() -> None:
     config = ModelConfig(network="cnv", first_weight_bits=1)
     model = build_model(config, (3, 32, 32), 10)
-    shapes = [tuple(weight.shape) for _, weight in binary_weights(model, config)]
+    shapes = [tuple(weight.shape) for _, weight in binary_weights(model)]
     assert shapes == [
         (64, 3, 3, 3),
         (64, 64, 3, 3),
@@ -165,7 +165,7 @@ def test_cnv_is_finns() -> None:
 def test_binary_weights_leave_out_fixed_point_layers() -> None:
     config = ModelConfig(network="tfc")
     model = build_model(config, (1, 28, 28), 10)
-    assert [name for name, _ in binary_weights(model, config)] == ["fc_1", "fc_2"]
+    assert [name for name, _ in binary_weights(model)] == ["fc_1", "fc_2"]
 
 
 def test_network_that_shrinks_to_nothing_is_refused() -> None:

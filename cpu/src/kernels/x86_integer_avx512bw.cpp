@@ -1,0 +1,77 @@
+// Integer convolutions with AVX-512 without VNNI: needs F, BW, DQ and VL. See x86_integer.h.
+#include "kernels/x86_integer.h"
+#include "kernels/x86_integer_512.h"
+
+namespace flipflow {
+namespace {
+
+struct Madd512 : Vectors512 {
+  static constexpr int32_t kNumberBytes = 2;
+  static constexpr bool kSigned = true;
+
+  // Bytes (2 * half) and (2 * half + 1) of each lane, as two int16.
+  template <int kHalf>
+  static __m512i pair(__m512i weights) {
+    constexpr int kFirst = 2 * kHalf;
+    const __m128i order = _mm_setr_epi8(-1, kFirst, -1, kFirst + 1, -1, kFirst + 4, -1, kFirst + 5, -1, kFirst + 8, -1,
+                                        kFirst + 9, -1, kFirst + 12, -1, kFirst + 13);
+    return _mm512_srai_epi16(_mm512_shuffle_epi8(weights, _mm512_broadcast_i32x4(order)), 8);
+  }
+
+  template <int kHalf, int kPixels, int kBlocks>
+  static void half(const unsigned char* const* at, size_t offset, const unsigned char* weights,
+                   __m512i (&sum)[kPixels][kBlocks]) {
+    __m512i w[kBlocks];
+    FLIPFLOW_UNROLL
+    for (int b = 0; b < kBlocks; ++b) w[b] = pair<kHalf>(_mm512_loadu_si512(weights + b * kQuadBytes));
+    FLIPFLOW_UNROLL
+    for (int p = 0; p < kPixels; ++p) {
+      int32_t two;
+      std::memcpy(&two, at[p] + offset + 4 * kHalf, sizeof two);
+      const __m512i a = _mm512_set1_epi32(two);
+      FLIPFLOW_UNROLL
+      for (int b = 0; b < kBlocks; ++b) {
+        sum[p][b] = add(sum[p][b], _mm512_madd_epi16(a, w[b]));
+        asm("" : "+v"(sum[p][b]));  // else compilers add the products of both halves first, and run out of registers
+      }
+    }
+  }
+
+  template <int kPixels, int kBlocks>
+  static void tile(const Geometry& g, const unsigned char* const* pixels, const unsigned char* weights,
+                   const int32_t* start, int32_t* acc) {
+    __m512i sum[kPixels][kBlocks];
+    const unsigned char* at[kPixels];
+    FLIPFLOW_UNROLL
+    for (int p = 0; p < kPixels; ++p) {
+      at[p] = pixels[p];
+      FLIPFLOW_UNROLL
+      for (int b = 0; b < kBlocks; ++b) sum[p][b] = load(start + b * kBlock);
+    }
+    const size_t row_weights = static_cast<size_t>(g.quads) * kBlocks * kQuadBytes;
+    // To the next row; wraps round where the last quad reaches into it.
+    const size_t skip = g.row_bytes - static_cast<size_t>(g.quads) * 8;
+    size_t offset = 0;
+    for (int32_t ky = 0; ky < g.kernel_rows; ++ky, offset += skip) {
+      const unsigned char* const end = weights + row_weights;
+      for (; weights != end; weights += kBlocks * kQuadBytes, offset += 8) {
+        half<0>(at, offset, weights, sum);
+        half<1>(at, offset, weights, sum);
+      }
+    }
+    FLIPFLOW_UNROLL
+    for (int p = 0; p < kPixels; ++p) {
+      FLIPFLOW_UNROLL
+      for (int b = 0; b < kBlocks; ++b) store(acc + p * kWord + b * kBlock, sum[p][b]);
+    }
+  }
+};
+
+}  // namespace
+
+void x86_integer::run_avx512bw(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue,
+                               const Outputs& out, const Share& share) {
+  run_integer<Madd512>(s, packed, scratch, epilogue, out, share);
+}
+
+}  // namespace flipflow

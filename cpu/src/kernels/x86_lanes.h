@@ -1,0 +1,286 @@
+// Binary convolutions of the x86 sets, on Layout::lanes: everything but the vectors themselves and the epilogue.
+//
+// A byte lane is one output channel, so a vector of 64 bytes takes eight fan-in bits of 64 channels. The prepared map holds
+// each activation byte four times, for a broadcast that costs no ALU slot. Mismatches are not counted word by word but added
+// up by carry-save adders, bit position by bit position: planes of weight 1, 2, 4, ... take two words each and hand a carry to
+// the next. At the bottom two words x = a ^ w, y = a' ^ w' are added at once, for their sum needs only the parities a ^ a' and
+// w ^ w', which the packed weights and the prepared map hold: with the ternary logic of AVX-512 that makes 3 operations for
+// two words, and 2.5 a word over all planes. Only what leaves the top plane is counted as bits, and the planes at the end.
+//
+// Included by one source file for each instruction set; nothing here may have external linkage, because it is compiled for
+// processors that the linker's choice of a shared copy would not respect. For the same reason no standard templates are used.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "kernels/kernels.h"
+
+#define FLIPFLOW_INLINE inline __attribute__((always_inline))
+#if defined(__clang__)
+#define FLIPFLOW_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define FLIPFLOW_UNROLL _Pragma("GCC unroll 64")
+#endif
+
+namespace flipflow {
+namespace {
+
+constexpr int32_t kUnitBytes = 512;   // weights: 64 channels of one 64-bit word
+constexpr int32_t kStoredBytes = 32;  // prepared map: one 64-bit word, each byte four times
+constexpr int32_t kMaxUnits = 127;    // 64-bit words in one go: byte counters hold their top planes, 16-bit lanes the counts
+
+struct Window {
+  int32_t columns, rows;  // of the padded map
+  int32_t words, units;   // 64-bit words a pixel, and a window
+  int64_t pixel_bytes, row_bytes;
+};
+
+FLIPFLOW_INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+
+FLIPFLOW_INLINE Window window_of(const Shape& s) {
+  Window w;
+  w.columns = (s.out_width - 1) * s.stride_width + s.kernel_width;
+  w.rows = (s.out_height - 1) * s.stride_height + s.kernel_height;
+  w.words = (s.in_channels + 63) / 64;
+  w.units = s.kernel_height * s.kernel_width * w.words;
+  w.pixel_bytes = static_cast<int64_t>(w.words) * kStoredBytes;
+  w.row_bytes = w.pixel_bytes * w.columns;
+  return w;
+}
+
+// --- the prepared map ---
+
+bool lanes_accepts(const Shape& s) { return s.input == Number::bits && s.weights == Number::bits; }
+int32_t lanes_padded_rows(const Shape& s) { return window_of(s).rows; }
+size_t lanes_scratch(const Shape& s) {
+  const Window w = window_of(s);
+  return static_cast<size_t>(w.row_bytes) * static_cast<size_t>(w.rows);
+}
+
+// Bytes of a word, the odd ones XORed with their even neighbours, four times each.
+FLIPFLOW_INLINE __m256i spread(uint64_t word) {
+  const __m256i bytes = _mm256_setr_epi8(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7,
+                                         7, 7, 7);
+  word ^= (word & 0x00ff00ff00ff00ff) << 8;
+  return _mm256_shuffle_epi8(_mm256_set1_epi64x(static_cast<long long>(word)), bytes);
+}
+
+uint8_t* fill_border(uint8_t* to, const Shape& s, const Window& w, int32_t pixels) {
+  const bool ones = s.border == Border::ones;
+  const int32_t used = s.in_channels % 64;
+  const __m256i full = spread(ones ? ~uint64_t{0} : 0);
+  const __m256i last = spread(!ones ? 0 : used == 0 ? ~uint64_t{0} : (uint64_t{1} << used) - 1);
+  for (int32_t i = 0; i < pixels; ++i) {
+    for (int32_t k = 0; k < w.words; ++k, to += kStoredBytes) {
+      _mm256_store_si256(reinterpret_cast<__m256i*>(to), k + 1 < w.words ? full : last);
+    }
+  }
+  return to;
+}
+
+void lanes_prepare(const Shape& s, const void* input, void* scratch, int32_t begin, int32_t end) {
+  const Window w = window_of(s);
+  auto* to = static_cast<uint8_t*>(scratch) + begin * w.row_bytes;
+  const int32_t left = least(s.pad_left, w.columns), inside = least(s.in_width, w.columns - left);
+  for (int32_t row = begin; row < end; ++row) {
+    const int32_t y = row - s.pad_top;
+    if (y < 0 || y >= s.in_height) {
+      to = fill_border(to, s, w, w.columns);
+      continue;
+    }
+    to = fill_border(to, s, w, left);
+    const auto* from = static_cast<const uint64_t*>(input) + static_cast<int64_t>(y) * s.in_width * w.words;
+    for (int64_t k = 0; k < static_cast<int64_t>(inside) * w.words; ++k, to += kStoredBytes) {
+      _mm256_store_si256(reinterpret_cast<__m256i*>(to), spread(from[k]));
+    }
+    to = fill_border(to, s, w, w.columns - left - inside);
+  }
+}
+
+// Where the words first..first + count - 1 of a window lie, from its first byte.
+void fill_offsets(const Shape& s, const Window& w, int32_t first, int32_t count, int64_t* offsets) {
+  const int32_t row_units = s.kernel_width * w.words;
+  int32_t ky = first / row_units, k = first % row_units;
+  for (int32_t i = 0; i < count; ++i) {
+    offsets[i] = ky * w.row_bytes + static_cast<int64_t>(k) * kStoredBytes;
+    if (++k == row_units) k = 0, ++ky;
+  }
+}
+
+// --- carry-save adders ---
+
+// V is a vector set: T; zero(); load(); words(): a broadcast 32-bit word; exclusive(): a ^ b;
+// add(plane, x, y): plane becomes the sum bit, the carry is returned; add_parity(plane, x, parity): the same for x and y where
+// parity = x ^ y; count(T): bits of each byte; weigh(): counts of planes of weight 1, 2, 4, 8 and 16 together.
+template <class V, int P>
+struct Planes {
+  typename V::T one[P], two[P], four[P], high[V::kLevels][P];  // high: 8, 16, ...
+  typename V::T count[P];                                       // bytes: what left the top plane
+};
+
+// The words that the adders take: memory, as in convolutions.
+template <class V, int P>
+struct Stream {
+  const uint8_t* weights;
+  const uint8_t* pixels[P];
+  const int64_t* offsets;
+  int64_t offset;
+
+  FLIPFLOW_INLINE void next() { offset = *offsets++; }
+  FLIPFLOW_INLINE void done() { weights += kUnitBytes; }
+  FLIPFLOW_INLINE typename V::T weight(int32_t k) const { return V::load(weights + k * 64); }
+  FLIPFLOW_INLINE typename V::T word(int p, int32_t k) const { return V::words(pixels[p] + offset + k * 4); }
+};
+
+// One 64-bit word of each channel: eight byte steps. carry: plane of weight 8.
+template <class V, int P, class Source>
+FLIPFLOW_INLINE void add_unit(Source& source, Planes<V, P>& planes, typename V::T* carry) {
+  using T = typename V::T;
+  T two[P], four[P];
+  source.next();
+  FLIPFLOW_UNROLL
+  for (int k = 0; k < 4; ++k) {
+    const T w = source.weight(2 * k), parity = source.weight(2 * k + 1);
+    FLIPFLOW_UNROLL
+    for (int p = 0; p < P; ++p) {
+      const T x = V::exclusive(source.word(p, 2 * k), w);
+      const T t = V::add_parity(planes.one[p], x, source.word(p, 2 * k + 1), parity);
+      if (k % 2 == 0) {
+        two[p] = t;
+        continue;
+      }
+      const T f = V::add(planes.two[p], two[p], t);
+      if (k == 1) four[p] = f;
+      if (k == 3) carry[p] = V::add(planes.four[p], four[p], f);
+    }
+  }
+  source.done();
+}
+
+// 2^Level units. carry: plane of weight 8 << Level.
+template <class V, int P, int Level, class Source>
+FLIPFLOW_INLINE void add_group(Source& source, Planes<V, P>& planes, typename V::T* carry) {
+  if constexpr (Level == 0) {
+    add_unit<V, P>(source, planes, carry);
+  } else {
+    typename V::T first[P], second[P];
+    add_group<V, P, Level - 1>(source, planes, first);
+    add_group<V, P, Level - 1>(source, planes, second);
+    FLIPFLOW_UNROLL
+    for (int p = 0; p < P; ++p) carry[p] = V::add(planes.high[Level - 1][p], first[p], second[p]);
+  }
+}
+
+// The units that do not make up a whole group come first, while the planes that they carry into are empty.
+template <class V, int P, int Level, class Source>
+FLIPFLOW_INLINE void add_rest(Source& source, Planes<V, P>& planes, int32_t units) {
+  if constexpr (Level < V::kLevels) {
+    if (units >> Level & 1) add_group<V, P, Level>(source, planes, planes.high[Level]);
+    add_rest<V, P, Level + 1>(source, planes, units);
+  }
+}
+
+template <class V, int P, class Source>
+FLIPFLOW_INLINE void add_top(Source& source, Planes<V, P>& planes) {
+  typename V::T top[P];
+  add_group<V, P, V::kLevels>(source, planes, top);
+  FLIPFLOW_UNROLL
+  for (int p = 0; p < P; ++p) planes.count[p] = V::sum8(planes.count[p], V::count(top[p]));
+}
+
+template <class V, int P>
+FLIPFLOW_INLINE void clear(Planes<V, P>& planes) {
+  FLIPFLOW_UNROLL
+  for (int p = 0; p < P; ++p) {
+    planes.one[p] = planes.two[p] = planes.four[p] = planes.count[p] = V::zero();
+    FLIPFLOW_UNROLL
+    for (int k = 0; k < V::kLevels; ++k) planes.high[k][p] = V::zero();
+  }
+}
+
+// Mismatches of P pixels over `units` words (at most kMaxUnits), in 16-bit lanes: low: channels 0.., high: channels 32.. of
+// the block.
+template <class V, int P>
+FLIPFLOW_INLINE void count_units(Stream<V, P> source, int32_t units, typename V::T* low, typename V::T* high) {
+  Planes<V, P> planes;
+  clear<V, P>(planes);
+  add_rest<V, P, 0>(source, planes, units);
+  for (int32_t i = units >> V::kLevels; i > 0; --i) add_top<V, P>(source, planes);
+  FLIPFLOW_UNROLL
+  for (int p = 0; p < P; ++p) {
+    typename V::T small = V::weigh(planes.one[p], planes.two[p], planes.four[p], planes.high[0][p], planes.high[1][p]);
+    typename V::T large = planes.count[p];  // in units of 32
+    if constexpr (V::kLevels == 3) large = V::sum8(V::sum8(large, large), V::count(planes.high[2][p]));
+    V::widen(small, large, low[p], high[p]);
+  }
+}
+
+// --- convolutions ---
+
+// P pixels, all units, one block of 64 channels. Finish turns the counts into what is asked for.
+template <class V, int P, class Finish>
+FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* weights, const uint8_t* map, int64_t* offsets,
+                              int32_t& y_next, int32_t& x_next, Finish& finish) {
+  using T = typename V::T;
+  T low[V::kParts][P], high[V::kParts][P];
+  Stream<V, P> source;
+  int32_t y[P], x[P];
+  for (int p = 0; p < P; ++p) {
+    y[p] = y_next, x[p] = x_next;
+    if (++x_next == s.out_width) x_next = 0, ++y_next;
+    source.pixels[p] = map + y[p] * s.stride_height * w.row_bytes + x[p] * s.stride_width * w.pixel_bytes;
+  }
+  source.offset = 0;
+  source.offsets = offsets;
+  if (w.units <= kMaxUnits) {
+    FLIPFLOW_UNROLL
+    for (int part = 0; part < V::kParts; ++part) {
+      source.weights = weights + part * V::kBytes;
+      count_units<V, P>(source, w.units, low[part], high[part]);
+    }
+    for (int p = 0; p < P; ++p) {
+      T low_p[V::kParts], high_p[V::kParts];
+      for (int part = 0; part < V::kParts; ++part) low_p[part] = low[part][p], high_p[part] = high[part][p];
+      finish.narrow(y[p], x[p], low_p, high_p);
+    }
+    return;
+  }
+  alignas(64) int32_t total[P][64] = {}, counts[64];
+  for (int32_t first = 0; first < w.units; first += kMaxUnits) {
+    const int32_t units = least(kMaxUnits, w.units - first);
+    fill_offsets(s, w, first, units, offsets);
+    for (int part = 0; part < V::kParts; ++part) {
+      source.weights = weights + static_cast<int64_t>(first) * kUnitBytes + part * V::kBytes;
+      count_units<V, P>(source, units, low[part], high[part]);
+    }
+    for (int p = 0; p < P; ++p) {
+      for (int part = 0; part < V::kParts; ++part) V::store_counts(counts, part, low[part][p], high[part][p]);
+      for (int i = 0; i < 64; ++i) total[p][i] += counts[i];
+    }
+  }
+  for (int p = 0; p < P; ++p) finish.wide(y[p], x[p], total[p]);
+}
+
+template <class V, class Finish>
+FLIPFLOW_INLINE void lanes_run(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue,
+                               const Outputs& out, const Share& share) {
+  const Window w = window_of(s);
+  const auto* map = static_cast<const uint8_t*>(scratch);
+  const int32_t pixels = share.row_end * s.out_width;
+  int64_t offsets[kMaxUnits];
+  fill_offsets(s, w, 0, least(w.units, kMaxUnits), offsets);
+  for (int32_t first = share.channel_begin; first < share.channel_end; first += 64) {
+    const uint8_t* weights = static_cast<const uint8_t*>(packed) + static_cast<int64_t>(first / 64) * w.units * kUnitBytes;
+    Finish finish(s, epilogue, out, first);
+    int32_t pixel = share.row_begin * s.out_width, y = share.row_begin, x = 0;
+    for (; pixel + V::kPixels <= pixels; pixel += V::kPixels) {
+      run_tile<V, V::kPixels>(s, w, weights, map, offsets, y, x, finish);
+    }
+    for (; pixel < pixels; ++pixel) run_tile<V, 1>(s, w, weights, map, offsets, y, x, finish);
+  }
+}
+
+}  // namespace
+}  // namespace flipflow

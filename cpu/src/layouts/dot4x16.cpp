@@ -1,0 +1,82 @@
+// Layout::dot4x16, for 8-bit integer weights: dot products of four values in each of 16 lanes.
+//
+//   for each word of 64 channels: { int32 sums[blocks][16]; int8 weights[kh][ceil(kw * c / 4)][blocks][16][4]; }
+//
+// blocks: 4, or as many blocks of 16 channels as the last word needs. The values of a kernel row (its taps and their
+// channels) follow each other, padded with zeros to a multiple of four. Channels past the last are zeros. sums: the sum
+// of a channel's weights, which kernels need that shift their inputs.
+#include <cstring>
+
+#include "kernels/kernels.h"
+
+namespace flipflow {
+namespace {
+
+constexpr int32_t kLanes = 16, kWord = 64;
+
+struct Sizes {
+  int32_t row;     // values of a kernel row
+  int32_t quads;   // of a kernel row
+  size_t channel;  // bytes
+};
+
+Sizes sizes(const Shape& s) {
+  const int32_t row = s.kernel_width * s.in_channels, quads = (row + 3) / 4;
+  return {row, quads, sizeof(int32_t) + static_cast<size_t>(s.kernel_height) * quads * 4};
+}
+
+size_t bytes(const Shape& s) {
+  return static_cast<size_t>((s.out_channels + kLanes - 1) / kLanes) * kLanes * sizes(s).channel;
+}
+
+// Where a channel's sum lies, and its quads: the first of them, and the distance between two.
+struct Channel {
+  size_t sum, first, step;
+};
+
+Channel channel(const Shape& s, const Sizes& z, int32_t m) {
+  const int32_t begin = m / kWord * kWord, left = s.out_channels - begin;
+  const int32_t lanes = left >= kWord ? kWord : (left + kLanes - 1) / kLanes * kLanes;
+  const size_t word = begin * z.channel;
+  const size_t step = static_cast<size_t>(lanes) * 4;
+  return {word + (m - begin) * sizeof(int32_t), word + step + (m - begin) * 4, step};
+}
+
+void pack(const Shape& s, const void* rows, void* packed) {
+  const Sizes z = sizes(s);
+  const auto* from = static_cast<const int8_t*>(rows);
+  auto* to = static_cast<int8_t*>(packed);
+  std::memset(packed, 0, bytes(s));
+  for (int32_t m = 0; m < s.out_channels; ++m) {
+    const Channel at = channel(s, z, m);
+    int8_t* quads = to + at.first;
+    int32_t sum = 0;
+    for (int32_t row = 0; row < s.kernel_height; ++row, quads += z.quads * at.step) {
+      for (int32_t value = 0; value < z.row; ++value) {
+        const int8_t weight = *from++;
+        quads[value / 4 * at.step + value % 4] = weight;
+        sum += weight;
+      }
+    }
+    std::memcpy(to + at.sum, &sum, sizeof sum);
+  }
+}
+
+void unpack(const Shape& s, const void* packed, void* rows) {
+  const Sizes z = sizes(s);
+  const auto* from = static_cast<const int8_t*>(packed);
+  auto* to = static_cast<int8_t*>(rows);
+  for (int32_t m = 0; m < s.out_channels; ++m) {
+    const Channel at = channel(s, z, m);
+    const int8_t* quads = from + at.first;
+    for (int32_t row = 0; row < s.kernel_height; ++row, quads += z.quads * at.step) {
+      for (int32_t value = 0; value < z.row; ++value) *to++ = quads[value / 4 * at.step + value % 4];
+    }
+  }
+}
+
+}  // namespace
+
+const LayoutCodec dot4x16_codec = {Layout::dot4x16, bytes, pack, unpack};
+
+}  // namespace flipflow

@@ -1,0 +1,64 @@
+"""Where two paths of data meet: the Add of a residual network."""
+
+import numpy as np
+import onnx
+
+from flipflow.export.importer.state import Activation, Place, WriterState, indices, label
+
+_REMEDY = (
+    "Quantize both to the same power-of-two scale: give the two QuantIdentity layers before the sum one scaling_const "
+    "(in [model], residual_fraction sets it for the whole network)."
+)
+
+
+def write_add(
+    state: WriterState, node: onnx.NodeProto, places: tuple[Place, Place], names: tuple[str, str], after: np.ndarray
+) -> bool:
+    """Write an Add of two tensors; False (with a problem noted) where the walk cannot go on.
+
+    Both must be quantized, with the same scale, and of the same shape; `names` are the tensors' in the source file.
+    """
+    left, right = places
+    if left.shape != right.shape or left.view.shape != right.view.shape or not np.array_equal(left.view, right.view):
+        shapes = f"{names[0]!r} of shape {list(left.view.shape)} and {names[1]!r} of shape {list(right.view.shape)}"
+        what = f"it adds {shapes}, element by element they do not match."
+        state.problem(node, "E223", what, "Bring both paths to the same channels, rows, columns and order.")
+        return False
+    loose = [name for place, name in zip(places, names, strict=True) if place.activation is None or place.pending_pad]
+    if loose:
+        what = f"it adds {' and '.join(repr(name) for name in loose)}, which no quantizer made."
+        state.problem(node, "E222", what, _REMEDY)
+        return False
+    assert left.activation is not None and right.activation is not None
+    if not _require_saturated(state, node, places, names):
+        return False
+    one, other = left.activation.scale, right.activation.scale
+    if one != other:
+        what = f"it adds {names[0]!r} in steps of {one:g} and {names[1]!r} in steps of {other:g}."
+        state.problem(node, "E222", what, _REMEDY)
+    state.go(left)
+    state.builder.join("Add", (left.tensor, right.tensor), left.shape, label(node))
+    state.activation = Activation(one, bipolar=False, summed=True)
+    if after.shape != state.view.shape:
+        state.view = indices(state.builder.shape)
+    return True
+
+
+def _require_saturated(
+    state: WriterState, node: onnx.NodeProto, places: tuple[Place, Place], names: tuple[str, str]
+) -> bool:
+    for place, name in zip(places, names, strict=True):
+        if place.activation is not None and place.activation.summed:
+            require_saturated(state, node, f"{name!r}")
+            return False
+    return True
+
+
+def require_saturated(state: WriterState, node: onnx.NodeProto, tensor: str) -> None:
+    """Note that a sum of two tensors reaches `node` as it is (E224)."""
+    state.problem(
+        node,
+        "E224",
+        f"its input {tensor} is a sum of two tensors that no quantizer has brought back to their range.",
+        "Put a QuantIdentity of the same scale behind the addition: it saturates, in training too.",
+    )
