@@ -51,7 +51,11 @@ struct Vector {
 
 void run(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue, const Outputs& out,
          const Share& share) {
-  lanes_run<Vector, Finish256>(s, packed, scratch, epilogue, out, share);
+  switch (epilogue.form) {
+    case Form::sums: return lanes_run<Vector, Finish256<Form::sums>>(s, packed, scratch, epilogue, out, share);
+    case Form::bits: return lanes_run<Vector, Finish256<Form::bits>>(s, packed, scratch, epilogue, out, share);
+    default: return lanes_run<Vector, Finish256<Form::fixed>>(s, packed, scratch, epilogue, out, share);
+  }
 }
 
 // The adders' words from registers; the empty statements keep the compiler from seeing that they are always the same.

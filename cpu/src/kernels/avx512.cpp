@@ -1,5 +1,5 @@
 // AVX-512 with VPOPCNTDQ, BITALG and VNNI: Ice Lake, Zen 4 and later. Bits are counted by vpopcntb.
-#include "kernels/x86_avx512_lanes.h"
+#include "kernels/x86_avx512_finish.h"
 #include "kernels/x86_integer.h"
 
 namespace flipflow {
@@ -22,7 +22,11 @@ struct Vector : Vector512 {
 
 void run(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue, const Outputs& out,
          const Share& share) {
-  lanes_run<Vector, Finish512>(s, packed, scratch, epilogue, out, share);
+  switch (epilogue.form) {
+    case Form::sums: return lanes_run<Vector, Finish512<Form::sums>>(s, packed, scratch, epilogue, out, share);
+    case Form::bits: return lanes_run<Vector, Finish512<Form::bits>>(s, packed, scratch, epilogue, out, share);
+    default: return lanes_run<Vector, Finish512<Form::fixed>>(s, packed, scratch, epilogue, out, share);
+  }
 }
 
 // XOR, popcount and add for each 512 bits: what any kernel without carry-save adders is bound by. Ours, with 2.5 operations
@@ -52,7 +56,7 @@ bool supported() {
   }
 #endif
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
 }
 
 }  // namespace

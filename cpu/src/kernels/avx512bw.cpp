@@ -1,5 +1,5 @@
 // AVX-512 F, BW, DQ and VL, without VPOPCNTDQ: Skylake-X, Cascade Lake. Bits are counted by two table look-ups a byte.
-#include "kernels/x86_avx512_lanes.h"
+#include "kernels/x86_avx512_finish.h"
 #include "kernels/x86_integer.h"
 
 namespace flipflow {
@@ -17,7 +17,11 @@ struct Vector : Vector512 {
 
 void run(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue, const Outputs& out,
          const Share& share) {
-  lanes_run<Vector, Finish512>(s, packed, scratch, epilogue, out, share);
+  switch (epilogue.form) {
+    case Form::sums: return lanes_run<Vector, Finish512<Form::sums>>(s, packed, scratch, epilogue, out, share);
+    case Form::bits: return lanes_run<Vector, Finish512<Form::bits>>(s, packed, scratch, epilogue, out, share);
+    default: return lanes_run<Vector, Finish512<Form::fixed>>(s, packed, scratch, epilogue, out, share);
+  }
 }
 
 // The adders' words from registers; the empty statements keep the compiler from seeing that they are always the same.
@@ -49,7 +53,7 @@ double limit(int64_t rounds) {
 
 bool supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
 }
 
 }  // namespace

@@ -11,13 +11,21 @@
 
 #include "kernels/neon_binary_tile.h"
 #include "kernels/neon_epilogue.h"
+#include "kernels/neon_fixed.h"
 #include "kernels/neon_limits.h"
 #include "kernels/neon_window.h"
 
 namespace flipflow {
 namespace {
 
-constexpr int32_t kMaxWords = 1024;  // 8 KiB a pixel
+constexpr int32_t kMaxWords = 1023;  // 8 KiB a pixel, and counts that fit uint16
+
+// g++ 12 runs out of registers where it knows that 128 channels are one chunk.
+#if defined(__clang__)
+constexpr bool kClang = true;
+#else
+constexpr bool kClang = false;
+#endif
 
 int64_t fan_in_words(const Shape& s) { return static_cast<int64_t>(s.taps()) * s.in_words(); }
 
@@ -63,6 +71,10 @@ class BinaryWord {
         row_stride_(static_cast<size_t>(padded_columns(s)) * s.in_words()),
         count_(std::min(64, s.out_channels - word * 64)), fused_(e.form == Form::bits && count_ == 64) {
     if (fused_) limits_.emplace(s, e, word);
+    if (e.form == Form::fixed && count_ == 64) {
+      fixed_.emplace(s, e, out, word);
+      if (fixed_->plain_bytes(fan_in_words(s) * 64)) residual_bytes_ = kResidualBytes[fixed_->shift - 1];
+    }
     quad_bytes_ = static_cast<size_t>(fan_in_words(s)) * 4 * sizeof(uint64_t);
     weights_ = static_cast<const uint8_t*>(packed) + word * 16 * quad_bytes_;
   }
@@ -123,10 +135,10 @@ class BinaryWord {
     if (kOdd) to[k / 2 * 2 * P + 1] = to[k / 2 * 2 * P];
   }
 
-  template <int P>
-  FLIPFLOW_INLINE void one_quad(const uint8_t* a, const uint8_t* w, uint32x4_t total[P]) const {
+  template <int P, class Total>
+  FLIPFLOW_INLINE void one_quad(const uint8_t* a, const uint8_t* w, Total total[P]) const {
     if (P == 4) {
-      quad<Ops, P, kSteps, kOdd>(kSteps == 4 ? 4 : steps_, a, w, total);
+      quad<Ops, P, kSteps, kOdd>(kSteps == 4 || (kSteps == 9 && kClang) ? kSteps : steps_, a, w, total);
     } else {
       quad<Ops, P, 0, kOdd>(steps_, a, w, total);
     }
@@ -154,43 +166,49 @@ class BinaryWord {
       }
       bits[block] = shifted;
     }
-    const uint32x4_t first = vreinterpretq_u32_u8(bits[0]), second = vreinterpretq_u32_u8(bits[1]);
-    const uint64x2_t invert = vdupq_n_u64(e_.invert[word_]);
-    const uint64x2_t low = veorq_u64(vreinterpretq_u64_u32(vzip1q_u32(first, second)), invert);
-    const uint64x2_t high = veorq_u64(vreinterpretq_u64_u32(vzip2q_u32(first, second)), invert);
-    const size_t stride = s_.out_words();
-    uint64_t* to = out_.bits + tile.pixel * stride + word_;
-    vst1q_lane_u64(to, low, 0);
-    if (P > 1) vst1q_lane_u64(to + stride, low, 1);
-    if (P > 2) vst1q_lane_u64(to + 2 * stride, high, 0);
-    if (P > 3) vst1q_lane_u64(to + 3 * stride, high, 1);
+    store_bits<P>(s_, e_, out_, tile, word_, bits);
   }
 
+  // Forms sums and fixed, and words of fewer than 64 channels.
   template <int P>
   __attribute__((noinline)) void write_others(const Tile& tile) {
-    alignas(64) int32_t acc[P][64];
-    const int quads = (count_ + 3) / 4;
-    const uint8_t *a = opaque(acts_), *w = weights_;
-    for (int j = 0; j < quads; ++j, w += quad_bytes_) {
-      uint32x4_t total[P];
-      FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) total[p] = vdupq_n_u32(0);
-      one_quad<P>(a, w, total);
-      FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) vst1q_s32(acc[p] + 4 * j, vreinterpretq_s32_u32(total[p]));
-    }
+    alignas(64) uint16_t counts[P][64];
+    count_mismatches<P>(counts[0]);
+    if (P == 4 && residual_bytes_ != nullptr) return residual_bytes_(*fixed_, tile, counts[0]);
     for (int p = 0; p < P; ++p) {
-      if (count_ == 64) {
-        finish_full_word<Order::quads, true>(s_, e_, out_, tile.pixel + p, class_offset(s_, e_, tile, p), word_, acc[p]);
+      const int32_t offset = class_offset(s_, e_, tile, p);
+      if (count_ < 64) {
+        finish_part(tile.y[p], tile.x[p], counts[p]);
+      } else if (fixed_) {
+        finish_fixed(*fixed_, tile.pixel + p, offset, counts[p]);
       } else {
-        finish_part(tile.y[p], tile.x[p], acc[p]);
+        write_sums(counts[p], e_.base + offset + word_ * 64, out_.sums + (tile.pixel + p) * s_.out_channels + word_ * 64);
       }
     }
   }
 
-  void finish_part(int32_t y, int32_t x, const int32_t* acc) const {
+  // counts[p][4 * quad + lane]
+  template <int P>
+  FLIPFLOW_INLINE void count_mismatches(uint16_t* counts) const {
+    const size_t quad_bytes = quad_bytes_;
+    const uint8_t *a = opaque(acts_), *w = weights_;
+    for (uint16_t* const end = counts + (count_ + 3) / 4 * 4; counts != end; counts += 4, w += quad_bytes) {
+      uint16x8_t total[P];
+      FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) total[p] = vdupq_n_u16(0);
+      one_quad<P>(a, w, total);
+      FLIPFLOW_UNROLL for (int p = 0; p < P; p += 2) {
+        const uint64x2_t both = vreinterpretq_u64_u16(vpaddq_u16(total[p], total[p + 1 < P ? p + 1 : p]));
+        vst1_u16(counts + 64 * p, vreinterpret_u16_u64(vget_low_u64(both)));
+        if (p + 1 < P) vst1q_lane_u64(reinterpret_cast<uint64_t*>(counts + 64 * p + 64), both, 1);
+      }
+    }
+  }
+
+  void finish_part(int32_t y, int32_t x, const uint16_t* counts) const {
     int32_t ordered[64];
     for (int32_t m = 0; m < count_; ++m) {
       const int32_t block = m / 32 * 32, quads = (std::min(32, count_ - block) + 3) / 4;
-      ordered[m] = acc[block + (m - block) % quads * 4 + (m - block) / quads];
+      ordered[m] = counts[block + (m - block) % quads * 4 + (m - block) / quads];
     }
     finish_word(s_, e_, out_, true, y, x, word_, ordered);
   }
@@ -208,6 +226,8 @@ class BinaryWord {
   const uint8_t* weights_;
   size_t quad_bytes_;
   std::optional<LimitTable> limits_;  // where fused_
+  std::optional<FixedWord> fixed_;    // form fixed of full words
+  ResidualBytes residual_bytes_ = nullptr;
   alignas(64) uint64_t acts_[4 * (kMaxWords + 1)];
 };
 

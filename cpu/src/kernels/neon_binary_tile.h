@@ -23,10 +23,18 @@ constexpr int kMaxChunk = 31;  // steps that a byte can count: 31 * 8 <= 255
 
 FLIPFLOW_INLINE uint8x16_t mismatches(uint8x16_t a, uint8x16_t w) { return vcntq_u8(veorq_u8(a, w)); }
 
-// Ends a chunk of `kSteps` steps (0: up to 31) for one pixel: total[channel] += all bytes of acc[channel]. `word`: the odd
+// Totals of 4 channels: uint32, or for fan-ins below 65536 as uint16 with 2 lanes a channel, whose sums meet later.
+template <class Ops>
+FLIPFLOW_INLINE uint32x4_t add_bytes(uint32x4_t total, uint8x16_t fours) { return Ops::add_fours(total, fours); }
+template <class Ops>
+FLIPFLOW_INLINE uint16x8_t add_bytes(uint16x8_t total, uint8x16_t fours) { return vpadalq_u8(total, fours); }
+FLIPFLOW_INLINE uint32x4_t add_pairs(uint32x4_t total, uint16x8_t pairs) { return vpadalq_u16(total, pairs); }
+FLIPFLOW_INLINE uint16x8_t add_pairs(uint16x8_t total, uint16x8_t pairs) { return vaddq_u16(total, pairs); }
+
+// Ends a chunk of `kSteps` steps (0: up to 31) for one pixel: total of channel += all bytes of acc[channel]. `word`: the odd
 // word's activation bits twice, with the weights' odd words of 4 channels at `odd`, if kOdd.
-template <class Ops, int kSteps, bool kOdd>
-FLIPFLOW_INLINE uint32x4_t reduce(uint32x4_t total, const uint8x16_t acc[4], uint8x16_t word, const uint8_t* odd) {
+template <class Ops, int kSteps, bool kOdd, class Total>
+FLIPFLOW_INLINE Total reduce(Total total, const uint8x16_t acc[4], uint8x16_t word, const uint8_t* odd) {
   uint8x16_t first, second;
   if (kOdd) {
     first = mismatches(word, vld1q_u8(odd));
@@ -38,8 +46,8 @@ FLIPFLOW_INLINE uint32x4_t reduce(uint32x4_t total, const uint8x16_t acc[4], uin
       low = vaddq_u8(low, first);
       high = vaddq_u8(high, second);
     }
-    if (kSteps <= 7) return Ops::add_fours(total, vpaddq_u8(low, high));  // at most 7 * 32 + 16
-    return vpadalq_u16(total, vpaddq_u16(vpaddlq_u8(low), vpaddlq_u8(high)));
+    if (kSteps <= 7) return add_bytes<Ops>(total, vpaddq_u8(low, high));  // at most 7 * 32 + 16
+    return add_pairs(total, vpaddq_u16(vpaddlq_u8(low), vpaddlq_u8(high)));
   }
   uint16x8_t low = vpaddq_u16(vpaddlq_u8(acc[0]), vpaddlq_u8(acc[1]));
   uint16x8_t high = vpaddq_u16(vpaddlq_u8(acc[2]), vpaddlq_u8(acc[3]));
@@ -47,7 +55,7 @@ FLIPFLOW_INLINE uint32x4_t reduce(uint32x4_t total, const uint8x16_t acc[4], uin
     low = vpadalq_u8(low, first);
     high = vpadalq_u8(high, second);
   }
-  return vpadalq_u16(total, vpaddq_u16(low, high));
+  return add_pairs(total, vpaddq_u16(low, high));
 }
 
 // A pointer whose origin the compiler does not see, so that loads count from one register and pair up.
@@ -102,10 +110,10 @@ FLIPFLOW_INLINE void chunk(int steps, const uint8_t* a, const uint8_t* w, uint8x
   }
 }
 
-// total[p][channel] += mismatches of pixel p with the quad at w, over `steps` steps (a multiple of kSteps, if that is not 0) and
+// total[p] of each channel += mismatches of pixel p with the quad at w, over `steps` steps (a multiple of kSteps, if that is not 0) and
 // the odd word.
-template <class Ops, int P, int kSteps, bool kOdd>
-FLIPFLOW_INLINE void quad(int steps, const uint8_t* a, const uint8_t* w, uint32x4_t total[P]) {
+template <class Ops, int P, int kSteps, bool kOdd, class Total>
+FLIPFLOW_INLINE void quad(int steps, const uint8_t* a, const uint8_t* w, Total total[P]) {
   const uint8_t* odd = w + 64 * static_cast<size_t>(steps);
   const uint8_t* odd_words = a + 16 * P * static_cast<size_t>(steps);
   uint8x16_t acc[P][4];

@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "kernels/neon_epilogue.h"
+#include "kernels/neon_fixed.h"
 #include "kernels/neon_window.h"
 
 namespace flipflow {
@@ -122,6 +124,7 @@ class IntegerWord {
         row_bytes_(static_cast<size_t>(s.kernel_width) * s.in_channels * sizeof(Value)),
         row_stride_(static_cast<size_t>(padded_columns(s)) * s.in_channels),
         map_(static_cast<const Value*>(scratch)), count_(std::min(64, s.out_channels - word * 64)) {
+    if (e.form == Form::fixed && count_ == 64) fixed_.emplace(s, e, out, word);
     const auto* weights = static_cast<const int8_t*>(packed);
     weights_ = weights + static_cast<size_t>(word) * 16 * 16 * fours_;
     if (s.input == Number::u8) {
@@ -139,13 +142,7 @@ class IntegerWord {
     int g = 0;
     for (; g + 4 <= groups; g += 4) some_groups<P, 4>(g, acc);
     for (; g < groups; ++g) some_groups<P, 1>(g, acc);
-    for (int p = 0; p < P; ++p) {
-      if (count_ == 64) {
-        finish_full_word<Order::channels, false>(s_, e_, out_, tile.pixel + p, class_offset(s_, e_, tile, p), word_, acc[p]);
-      } else {
-        finish_word(s_, e_, out_, false, tile.y[p], tile.x[p], word_, acc[p]);
-      }
-    }
+    for (int p = 0; p < P; ++p) finish(tile, p, acc[p]);
   }
 
  private:
@@ -156,6 +153,18 @@ class IntegerWord {
       auto* target = reinterpret_cast<uint8_t*>(to) + ky * row_bytes_;
       for (size_t i = 0; i < row_bytes_; i += 16) vst1q_u8(target + i, vld1q_u8(source + i));
     }
+  }
+
+  void finish(const Tile& tile, int p, const int32_t* acc) const {
+    if (count_ < 64) return finish_word(s_, e_, out_, false, tile.y[p], tile.x[p], word_, acc);
+    const size_t pixel = tile.pixel + p;
+    if (e_.form == Form::sums) {
+      std::memcpy(out_.sums + pixel * s_.out_channels + word_ * 64, acc, 64 * sizeof *acc);
+      return;
+    }
+    const int32_t offset = class_offset(s_, e_, tile, p);
+    if (fixed_) return finish_fixed(*fixed_, pixel, offset, acc);
+    out_.bits[pixel * s_.out_words() + word_] = fired(acc, e_.limit + offset + word_ * 64) ^ e_.invert[word_];
   }
 
   template <int P, int G>
@@ -181,6 +190,7 @@ class IntegerWord {
   const int32_t count_;
   const int8_t* weights_;
   const int32_t* sums_ = nullptr;
+  std::optional<FixedWord> fixed_;  // form fixed of full words
   alignas(64) Value acts_[4 * kMaxFanIn + 64];
 };
 

@@ -10,42 +10,44 @@ FLIPFLOW_INLINE void store_words256(int32_t* to, __m128i counts) {
   _mm256_store_si256(reinterpret_cast<__m256i*>(to), _mm256_cvtepu16_epi32(counts));
 }
 
-// Part 0 has channels 0..15 and 32..47 of the block, part 1 the others.
+// Counts come as Layout::lanes has its channels: of 32 channels, low has 0..7 and 16..23, high the others.
 FLIPFLOW_INLINE void store_counts256(int32_t* to, int part, __m256i low, __m256i high) {
-  to += 16 * part;
+  to += 32 * part;
   store_words256(to, _mm256_castsi256_si128(low));
-  store_words256(to + 8, _mm256_extracti128_si256(low, 1));
-  store_words256(to + 32, _mm256_castsi256_si128(high));
-  store_words256(to + 40, _mm256_extracti128_si256(high, 1));
+  store_words256(to + 8, _mm256_castsi256_si128(high));
+  store_words256(to + 16, _mm256_extracti128_si256(low, 1));
+  store_words256(to + 24, _mm256_extracti128_si256(high, 1));
 }
 
 // Epilogue of one block of 64 channels.
+template <Form kForm>
 class Finish256 {
  public:
   Finish256(const Shape& s, const Epilogue& epilogue, const Outputs& out, int32_t first)
       : epilogue_(epilogue), out_(out), first_(first), width_(s.out_width), channels_(s.out_channels),
-        words_((s.out_channels + 63) / 64), count_(least(64, s.out_channels - first)), cached_(-1), short_(false),
-        possible_(0) {
+        words_((s.out_channels + 63) / 64), count_(least(64, s.out_channels - first)), cached_(-1), lines_(Lines::any),
+        short_slope_(true), possible_(0) {
     used_ = count_ == 64 ? ~uint64_t{0} : (uint64_t{1} << count_) - 1;
-    invert_ = epilogue.form == Form::sums ? 0 : epilogue.invert[first / 64];
-    if (epilogue.form == Form::fixed && short_range()) cache_channels();
+    invert_ = kForm == Form::sums ? 0 : epilogue.invert[first / 64];
+    if (kForm == Form::fixed && short_range()) cache_channels();
   }
 
   // low, high: 16-bit counts, two vectors each.
   FLIPFLOW_INLINE void narrow(int32_t y, int32_t x, const __m256i* low, const __m256i* high) {
-    if (epilogue_.form == Form::bits) {
+    if constexpr (kForm == Form::bits) {
       const int32_t offset = class_offset(y, x);
       if (offset != cached_) cache_limits(offset);
       uint64_t above = 0;
       FLIPFLOW_UNROLL
       for (int part = 0; part < 2; ++part) {
-        above |= word_mask(part, _mm256_cmpgt_epi16(low[part], limit_low_[part]),
-                           _mm256_cmpgt_epi16(high[part], limit_high_[part]));
+        above |= word_mask(part, _mm256_packs_epi16(_mm256_cmpgt_epi16(low[part], limit_low_[part]),
+                                                    _mm256_cmpgt_epi16(high[part], limit_high_[part])));
       }
       store_bits(y, x, ~above);
       return;
     }
-    if (short_) return fixed_short(y, x, low, high);
+    if (lines_ == Lines::bytes) return fixed_bytes(y, x, low, high);
+    if (lines_ == Lines::halves) return fixed_halves(y, x, low, high);
     alignas(64) int32_t acc[64];
     FLIPFLOW_UNROLL
     for (int part = 0; part < 2; ++part) store_counts256(acc, part, low[part], high[part]);
@@ -54,7 +56,7 @@ class Finish256 {
 
   // acc: 64 counts.
   __attribute__((noinline)) void wide(int32_t y, int32_t x, const int32_t* acc) {
-    switch (epilogue_.form) {
+    switch (kForm) {
       case Form::sums: return sums(y, x, acc);
       case Form::bits: return bits(y, x, acc);
       default: return fixed(y, x, acc);
@@ -62,6 +64,9 @@ class Finish256 {
   }
 
  private:
+  // Where form fixed can be worked out: in 16-bit lanes up to q, with the rest in bytes; in 16-bit lanes; in 32-bit lanes.
+  enum class Lines { bytes, halves, any };
+
   FLIPFLOW_INLINE int32_t class_offset(int32_t y, int32_t x) const {
     return (epilogue_.row_class[y] + epilogue_.column_class[x]) * words_ * 64 + first_;
   }
@@ -78,19 +83,16 @@ class Finish256 {
   static FLIPFLOW_INLINE __m256i saturated(const int32_t* from) {
     return _mm256_permute4x64_epi64(_mm256_packs_epi32(load(from), load(from + 8)), 0xd8);
   }
-
-  // Bits of 64 channels from 16-bit lanes of ones or zeros.
-  static FLIPFLOW_INLINE uint64_t word_mask(int part, __m256i low, __m256i high) {
-    const __m256i bytes = _mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0xd8);
-    const auto mask = static_cast<uint32_t>(_mm256_movemask_epi8(bytes));
-    return (uint64_t{mask & 0xffff} | uint64_t{mask >> 16} << 32) << (16 * part);
+  static FLIPFLOW_INLINE uint64_t word_mask(int part, __m256i bytes) {
+    return uint64_t{static_cast<uint32_t>(_mm256_movemask_epi8(bytes))} << (32 * part);
   }
 
   void cache_limits(int32_t offset) {
     cached_ = offset;
     for (int part = 0; part < 2; ++part) {
-      limit_low_[part] = saturated(epilogue_.limit + offset + 16 * part);
-      limit_high_[part] = saturated(epilogue_.limit + offset + 32 + 16 * part);
+      const __m256i a = saturated(epilogue_.limit + offset + 32 * part), b = saturated(epilogue_.limit + offset + 32 * part + 16);
+      limit_low_[part] = _mm256_permute2x128_si256(a, b, 0x20);
+      limit_high_[part] = _mm256_permute2x128_si256(a, b, 0x31);
     }
   }
 
@@ -167,36 +169,143 @@ class Finish256 {
 
   // --- form fixed in 16-bit lanes, where its ranges allow ---
 
+  static constexpr bool within(int32_t low, int32_t high, int32_t least_value, int32_t most_value) {
+    return low >= least_value && high <= most_value;
+  }
+
   // Whether q, and r in the maps, keep their values when saturated to 16 bits and to the maps' numbers.
-  bool short_range() const {
+  bool short_range() {
     const bool residual = out_.residual != nullptr;
     const int32_t low = residual ? epilogue_.r_min : epilogue_.q_min, high = residual ? epilogue_.r_max : epilogue_.q_max;
-    const int32_t least_stored = epilogue_.fixed == Number::u8 ? 0 : epilogue_.fixed == Number::i8 ? -128 : -32768;
-    const int32_t most_stored = epilogue_.fixed == Number::u8 ? 255 : epilogue_.fixed == Number::i8 ? 127 : 32767;
-    return epilogue_.q_min >= -32768 && epilogue_.q_max <= 32767 && low >= least_stored && high <= most_stored;
+    least_ = epilogue_.fixed == Number::u8 ? 0 : epilogue_.fixed == Number::i8 ? -128 : -32768;
+    most_ = epilogue_.fixed == Number::u8 ? 255 : epilogue_.fixed == Number::i8 ? 127 : 32767;
+    return within(epilogue_.q_min, epilogue_.q_max, -32768, 32767) && within(low, high, least_, most_);
   }
 
-  // Constants of 16 channels in the order in which unpacking puts their counts.
-  static FLIPFLOW_INLINE void unpacked(const int32_t* from, __m256i* to) {
-    const __m256i a = load(from), b = load(from + 8);
-    to[0] = _mm256_permute2x128_si256(a, b, 0x20);
-    to[1] = _mm256_permute2x128_si256(a, b, 0x31);
+  // Constants of 64 channels in the order of the 32-bit products: for each part of the even and odd lanes of `low`, then of
+  // `high`.
+  static FLIPFLOW_INLINE void by_products(const int32_t* from, __m256i* to) {
+    for (int k = 0; k < 4; ++k) {
+      const int32_t* at = from + k / 2 * 32 + k % 2 * 8;
+      const __m256 a = _mm256_castsi256_ps(_mm256_permute2x128_si256(load(at), load(at + 16), 0x20));
+      const __m256 b = _mm256_castsi256_ps(_mm256_permute2x128_si256(load(at), load(at + 16), 0x31));
+      to[2 * k] = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88));
+      to[2 * k + 1] = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd));
+    }
   }
 
+  // A slope that is a multiple of 2^n: (bias + slope * acc) >> shift = ((bias >> n) + (slope >> n) * acc) >> (shift - n).
   void cache_channels() {
-    short_ = true;
-    for (int32_t i = 0; i < count_ && out_.bits != nullptr; ++i) {
-      if (epilogue_.fire[first_ + i] <= 32767) possible_ |= uint64_t{1} << i;
+    const bool bytes = epilogue_.fixed != Number::i16 && within(epilogue_.q_min, epilogue_.q_max, least_, most_);
+    lines_ = bytes ? Lines::bytes : Lines::halves;
+    clamp_q_ = epilogue_.q_min > least_ || epilogue_.q_max < most_;
+    clamp_r_ = epilogue_.r_min > least_ || epilogue_.r_max < most_;
+    alignas(64) int32_t slope[64] = {}, shift[64] = {}, spare[64] = {}, fire[64] = {};
+    for (int32_t i = 0; i < count_; ++i) {
+      slope[i] = epilogue_.slope[first_ + i], shift[i] = epilogue_.shift[first_ + i];
+      while (slope[i] % 2 == 0 && shift[i] > 0) slope[i] /= 2, --shift[i], ++spare[i];
+      if (slope[i] < -32768 || slope[i] > 32767) short_slope_ = false;
+      if (out_.bits == nullptr) continue;
+      const int32_t at = epilogue_.fire[first_ + i], most = bytes ? most_ : 32767, low = bytes ? least_ : -32768;
+      if (at <= most) possible_ |= uint64_t{1} << i;
+      fire[i] = at < low ? low : least(at, most);
     }
-    for (int group = 0; group < 4; ++group) {
-      unpacked(epilogue_.slope + first_ + 16 * group, slope_ + 2 * group);
-      unpacked(epilogue_.shift + first_ + 16 * group, shift_ + 2 * group);
-      if (out_.bits != nullptr) fire_[group] = saturated(epilogue_.fire + first_ + 16 * group);
+    by_products(slope, slope_);
+    by_products(shift, shift_);
+    by_products(spare, spare_);
+    for (int k = 0; k < 8 && short_slope_; ++k) {
+      slope_[k] = k % 2 == 0 ? _mm256_and_si256(slope_[k], _mm256_set1_epi32(0xffff)) : _mm256_slli_epi32(slope_[k], 16);
     }
+    cache_fire(fire, bytes);
   }
 
-  FLIPFLOW_INLINE __m256i scaled(__m256i count, int part) const {
-    return _mm256_srav_epi32(_mm256_add_epi32(_mm256_mullo_epi32(count, slope_[part]), bias_[part]), shift_[part]);
+  // Bytes are compared with their top bits turned where they are unsigned.
+  void cache_fire(const int32_t* fire, bool bytes) {
+    for (int group = 0; group < 4 && !bytes; ++group) fire_[group] = saturated(fire + 16 * group);
+    if (!bytes) return;
+    alignas(64) uint8_t cut[64];
+    for (int i = 0; i < 64; ++i) cut[i] = static_cast<uint8_t>(fire[i]) ^ (epilogue_.fixed == Number::u8 ? 0x80 : 0);
+    for (int part = 0; part < 2; ++part) fire_[part] = _mm256_load_si256(reinterpret_cast<const __m256i*>(cut + 32 * part));
+  }
+
+  FLIPFLOW_INLINE void cache_biases(int32_t offset) {
+    if (offset == cached_) return;
+    cached_ = offset;
+    by_products(epilogue_.bias + offset, bias_);
+    for (int k = 0; k < 8; ++k) bias_[k] = _mm256_srav_epi32(bias_[k], spare_[k]);
+  }
+
+  // (bias + slope * count) >> shift of every other channel
+  FLIPFLOW_INLINE __m256i scaled(__m256i counts, int k) const {
+    __m256i product;
+    if (short_slope_) {
+      product = _mm256_madd_epi16(counts, slope_[k]);
+    } else {
+      const __m256i count = k % 2 == 0 ? _mm256_and_si256(counts, _mm256_set1_epi32(0xffff)) : _mm256_srli_epi32(counts, 16);
+      product = _mm256_mullo_epi32(count, slope_[k]);
+    }
+    return _mm256_srav_epi32(_mm256_add_epi32(product, bias_[k]), shift_[k]);
+  }
+
+  // 16-bit lanes: of every eight channels of `counts`, the even ones first.
+  FLIPFLOW_INLINE __m256i lines(__m256i counts, int k) const {
+    return _mm256_packs_epi32(scaled(counts, 2 * k), scaled(counts, 2 * k + 1));
+  }
+
+  template <bool kSigned>
+  static FLIPFLOW_INLINE __m256i clamped_bytes(__m256i x, int32_t low, int32_t high) {
+    const __m256i a = _mm256_set1_epi8(static_cast<char>(low)), b = _mm256_set1_epi8(static_cast<char>(high));
+    return kSigned ? _mm256_min_epi8(_mm256_max_epi8(x, a), b) : _mm256_min_epu8(_mm256_max_epu8(x, a), b);
+  }
+
+  // 32 residuals from `index` on, `count` of them in the map.
+  FLIPFLOW_INLINE __m256i byte_residual(size_t index, int32_t count) const {
+    const auto* from = static_cast<const uint8_t*>(out_.residual) + index;
+    alignas(32) uint8_t tail[32] = {};
+    if (count < 32) {
+      std::memcpy(tail, from, static_cast<size_t>(count));
+      from = tail;
+    }
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  }
+
+  FLIPFLOW_INLINE void store_bytes(size_t index, int32_t count, __m256i value) const {
+    auto* to = static_cast<uint8_t*>(out_.fixed) + index;
+    if (count < 32) std::memcpy(to, &value, static_cast<size_t>(count));
+    else _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), value);
+  }
+
+  // 32 channels; ones where `fire` is above the value. Saturation does the clamping, but for narrower ranges.
+  template <bool kSigned>
+  FLIPFLOW_INLINE __m256i bytes(int part, __m256i low, __m256i high, size_t index) const {
+    const int32_t rest = count_ - 32 * part;
+    if (rest <= 0) return _mm256_setzero_si256();
+    const __m256i order =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15));
+    const __m256i a = lines(low, 2 * part), b = lines(high, 2 * part + 1);
+    __m256i value = _mm256_shuffle_epi8(kSigned ? _mm256_packs_epi16(a, b) : _mm256_packus_epi16(a, b), order);
+    if (clamp_q_) value = clamped_bytes<kSigned>(value, epilogue_.q_min, epilogue_.q_max);
+    index += 32 * part;
+    if (out_.residual != nullptr) {
+      const __m256i residual = byte_residual(index, rest);
+      value = kSigned ? _mm256_adds_epi8(value, residual) : _mm256_adds_epu8(value, residual);
+      if (clamp_r_) value = clamped_bytes<kSigned>(value, epilogue_.r_min, epilogue_.r_max);
+    }
+    if (out_.fixed != nullptr) store_bytes(index, rest, value);
+    if (!kSigned) value = _mm256_xor_si256(value, _mm256_set1_epi8(-128));
+    return _mm256_cmpgt_epi8(fire_[part], value);
+  }
+
+  FLIPFLOW_INLINE void fixed_bytes(int32_t y, int32_t x, const __m256i* low, const __m256i* high) {
+    cache_biases(class_offset(y, x));
+    const size_t index = pixel(y, x) * channels_ + first_;
+    uint64_t silent = 0;
+    FLIPFLOW_UNROLL
+    for (int part = 0; part < 2; ++part) {
+      silent |= word_mask(part, epilogue_.fixed == Number::i8 ? bytes<true>(part, low[part], high[part], index)
+                                                              : bytes<false>(part, low[part], high[part], index));
+    }
+    if (out_.bits != nullptr) store_bits(y, x, ~silent & possible_);
   }
 
   // Bounds beyond 16 bits cannot matter.
@@ -236,33 +345,31 @@ class Finish256 {
   }
 
   // 16 channels from 16 * group on; ones where `fire` is above the value.
-  FLIPFLOW_INLINE __m256i short_group(__m256i counts, int group, size_t index) const {
-    const __m256i zero = _mm256_setzero_si256();
+  FLIPFLOW_INLINE __m256i short_group(__m256i value, int group, size_t index) const {
     const int32_t rest = count_ - 16 * group;
-    if (rest <= 0) return zero;
-    const __m256i a = scaled(_mm256_unpacklo_epi16(counts, zero), 2 * group);
-    const __m256i b = scaled(_mm256_unpackhi_epi16(counts, zero), 2 * group + 1);
-    __m256i value = clamped(_mm256_packs_epi32(a, b), epilogue_.q_min, epilogue_.q_max);
+    if (rest <= 0) return _mm256_setzero_si256();
+    value = clamped(value, epilogue_.q_min, epilogue_.q_max);
     index += 16 * group;
     if (out_.residual != nullptr) {
       value = clamped(_mm256_adds_epi16(value, short_residual(index, rest)), epilogue_.r_min, epilogue_.r_max);
     }
     if (out_.fixed != nullptr) store_short(index, rest, value);
-    return out_.bits == nullptr ? zero : _mm256_cmpgt_epi16(fire_[group], value);
+    return out_.bits == nullptr ? _mm256_setzero_si256() : _mm256_cmpgt_epi16(fire_[group], value);
   }
 
-  __attribute__((noinline)) void fixed_short(int32_t y, int32_t x, const __m256i* low, const __m256i* high) {
-    const int32_t offset = class_offset(y, x);
-    if (offset != cached_) {
-      cached_ = offset;
-      for (int group = 0; group < 4; ++group) unpacked(epilogue_.bias + offset + 16 * group, bias_ + 2 * group);
-    }
+  __attribute__((noinline)) void fixed_halves(int32_t y, int32_t x, const __m256i* low, const __m256i* high) {
+    cache_biases(class_offset(y, x));
+    const __m256i order =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
     const size_t index = pixel(y, x) * channels_ + first_;
     uint64_t silent = 0;
     FLIPFLOW_UNROLL
     for (int part = 0; part < 2; ++part) {
-      const __m256i a = short_group(low[part], part, index), b = short_group(high[part], part + 2, index);
-      silent |= word_mask(part, a, b);
+      const __m256i a = _mm256_shuffle_epi8(lines(low[part], 2 * part), order);
+      const __m256i b = _mm256_shuffle_epi8(lines(high[part], 2 * part + 1), order);
+      const __m256i c = short_group(_mm256_permute2x128_si256(a, b, 0x20), 2 * part, index);
+      const __m256i d = short_group(_mm256_permute2x128_si256(a, b, 0x31), 2 * part + 1, index);
+      silent |= word_mask(part, _mm256_permute4x64_epi64(_mm256_packs_epi16(c, d), 0xd8));
     }
     if (out_.bits != nullptr) store_bits(y, x, ~silent & possible_);
   }
@@ -271,11 +378,14 @@ class Finish256 {
   const Outputs& out_;
   int32_t first_, width_, channels_, words_, count_;
   uint64_t used_, invert_;
-  int32_t cached_;  // class offset of the limits and biases below
-  bool short_;
-  uint64_t possible_;  // channels whose `fire` 16 bits can reach
+  int32_t cached_;          // class offset of the limits and biases below
+  Lines lines_;
+  bool short_slope_;        // slopes fit 16 bits
+  bool clamp_q_, clamp_r_;  // ranges narrower than the maps' numbers
+  int32_t least_, most_;    // of the maps' numbers
+  uint64_t possible_;       // channels whose `fire` the lanes can reach
   __m256i limit_low_[2], limit_high_[2];
-  __m256i bias_[8], slope_[8], shift_[8], fire_[4];
+  __m256i bias_[8], slope_[8], shift_[8], spare_[8], fire_[4];
 };
 
 }  // namespace

@@ -8,7 +8,12 @@
 namespace flipflow {
 namespace {
 
+constexpr int32_t kRoom = 40960;  // bytes for the widened weights of 64 channels
+
+// kWide: bytes for weights that are widened before the tiles, [rows][pairs][blocks][16][2] in int16; 0: each tile does it.
+template <int32_t kWide>
 struct Madd256 {
+  static constexpr int32_t kWideBytes = kWide;
   using Vector = __m256i;
   static constexpr int32_t kLanes = 8;
   static constexpr int32_t kTilePixels = 5;  // two registers each, and the rest of the 16 for weights
@@ -66,10 +71,26 @@ struct Madd256 {
     return _mm256_srai_epi16(_mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(order)), 8);
   }
 
+  static __m256i whole(const unsigned char* from) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(from)); }
+
+  static void widen_weights(const Geometry& g, const unsigned char* from, int32_t blocks, unsigned char* to) {
+    const auto put = [&](__m256i a) {
+      _mm256_store_si256(reinterpret_cast<__m256i*>(to), a);
+      to += sizeof a;
+    };
+    for (int32_t ky = 0; ky < g.kernel_rows; ++ky, from += static_cast<size_t>(g.quads) * blocks * kQuadBytes) {
+      for (int32_t i = 0; i < g.pairs; ++i) {
+        const unsigned char* quad = from + static_cast<size_t>(i / 2) * blocks * kQuadBytes;
+        for (int32_t b = 0; b < 2 * blocks; ++b, quad += 32) put(i % 2 == 0 ? pair<0>(quad) : pair<1>(quad));
+      }
+    }
+  }
+
   template <int kHalf, int kPixels>
   static void half(const unsigned char* const* at, size_t offset, const unsigned char* weights,
                    __m256i (&sum)[kPixels][2]) {
-    const __m256i w0 = pair<kHalf>(weights), w1 = pair<kHalf>(weights + 32);
+    const __m256i w0 = kWide ? whole(weights) : pair<kHalf>(weights);
+    const __m256i w1 = kWide ? whole(weights + 32) : pair<kHalf>(weights + 32);
     FLIPFLOW_UNROLL
     for (int p = 0; p < kPixels; ++p) {
       int32_t two;
@@ -89,9 +110,9 @@ struct Madd256 {
     const unsigned char* at[kPixels];
     FLIPFLOW_UNROLL
     for (int p = 0; p < kPixels; ++p) at[p] = pixels[p];
-    const size_t row_weights = static_cast<size_t>(g.quads) * kBlocks * kQuadBytes;
+    const size_t row_weights = static_cast<size_t>(kWide ? g.pairs : g.quads) * kBlocks * kQuadBytes;
     // To the next row; wraps round where the last quad reaches into it.
-    const size_t skip = g.row_bytes - static_cast<size_t>(g.quads) * 8;
+    const size_t skip = g.row_bytes - static_cast<size_t>(kWide ? g.pairs : 2 * g.quads) * 4;
     for (int b = 0; b < kBlocks; ++b, start += kBlock, acc += kBlock) {
       __m256i sum[kPixels][2];
       FLIPFLOW_UNROLL
@@ -103,9 +124,9 @@ struct Madd256 {
       size_t offset = 0;
       for (int32_t ky = 0; ky < g.kernel_rows; ++ky, offset += skip) {
         const unsigned char* const end = w + row_weights;
-        for (; w != end; w += kBlocks * kQuadBytes, offset += 8) {
+        for (; w != end; w += kBlocks * kQuadBytes, offset += kWide ? 4 : 8) {
           half<0>(at, offset, w, sum);
-          half<1>(at, offset, w, sum);
+          if (!kWide) half<1>(at, offset, w, sum);
         }
       }
       FLIPFLOW_UNROLL
@@ -121,7 +142,8 @@ struct Madd256 {
 
 void x86_integer::run_avx2(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue,
                            const Outputs& out, const Share& share) {
-  run_integer<Madd256>(s, packed, scratch, epilogue, out, share);
+  const auto run = widens(s, share, kRoom) ? run_integer<Madd256<kRoom>> : run_integer<Madd256<0>>;
+  run(s, packed, scratch, epilogue, out, share);
 }
 
 }  // namespace flipflow

@@ -5,7 +5,12 @@
 namespace flipflow {
 namespace {
 
+constexpr int32_t kRoom = 40960;  // bytes for the widened weights of 64 channels
+
+// kWide: bytes for weights that are widened before the tiles, [rows][pairs][blocks][16][2] in int16; 0: each tile does it.
+template <int32_t kWide>
 struct Madd512 : Vectors512 {
+  static constexpr int32_t kWideBytes = kWide;
   static constexpr int32_t kNumberBytes = 2;
   static constexpr bool kSigned = true;
 
@@ -18,12 +23,27 @@ struct Madd512 : Vectors512 {
     return _mm512_srai_epi16(_mm512_shuffle_epi8(weights, _mm512_broadcast_i32x4(order)), 8);
   }
 
+  static void widen_weights(const Geometry& g, const unsigned char* from, int32_t blocks, unsigned char* to) {
+    for (int32_t ky = 0; ky < g.kernel_rows; ++ky, from += static_cast<size_t>(g.quads) * blocks * kQuadBytes) {
+      for (int32_t i = 0; i < g.pairs; ++i) {
+        const unsigned char* quad = from + static_cast<size_t>(i / 2) * blocks * kQuadBytes;
+        for (int32_t b = 0; b < blocks; ++b, quad += kQuadBytes, to += sizeof(__m512i)) {
+          const __m512i weights = _mm512_loadu_si512(quad);
+          _mm512_store_si512(to, i % 2 == 0 ? pair<0>(weights) : pair<1>(weights));
+        }
+      }
+    }
+  }
+
   template <int kHalf, int kPixels, int kBlocks>
   static void half(const unsigned char* const* at, size_t offset, const unsigned char* weights,
                    __m512i (&sum)[kPixels][kBlocks]) {
     __m512i w[kBlocks];
     FLIPFLOW_UNROLL
-    for (int b = 0; b < kBlocks; ++b) w[b] = pair<kHalf>(_mm512_loadu_si512(weights + b * kQuadBytes));
+    for (int b = 0; b < kBlocks; ++b) {
+      const __m512i loaded = _mm512_loadu_si512(weights + b * kQuadBytes);
+      w[b] = kWide ? loaded : pair<kHalf>(loaded);
+    }
     FLIPFLOW_UNROLL
     for (int p = 0; p < kPixels; ++p) {
       int32_t two;
@@ -48,15 +68,15 @@ struct Madd512 : Vectors512 {
       FLIPFLOW_UNROLL
       for (int b = 0; b < kBlocks; ++b) sum[p][b] = load(start + b * kBlock);
     }
-    const size_t row_weights = static_cast<size_t>(g.quads) * kBlocks * kQuadBytes;
+    const size_t row_weights = static_cast<size_t>(kWide ? g.pairs : g.quads) * kBlocks * kQuadBytes;
     // To the next row; wraps round where the last quad reaches into it.
-    const size_t skip = g.row_bytes - static_cast<size_t>(g.quads) * 8;
+    const size_t skip = g.row_bytes - static_cast<size_t>(kWide ? g.pairs : 2 * g.quads) * 4;
     size_t offset = 0;
     for (int32_t ky = 0; ky < g.kernel_rows; ++ky, offset += skip) {
       const unsigned char* const end = weights + row_weights;
-      for (; weights != end; weights += kBlocks * kQuadBytes, offset += 8) {
+      for (; weights != end; weights += kBlocks * kQuadBytes, offset += kWide ? 4 : 8) {
         half<0>(at, offset, weights, sum);
-        half<1>(at, offset, weights, sum);
+        if (!kWide) half<1>(at, offset, weights, sum);
       }
     }
     FLIPFLOW_UNROLL
@@ -71,7 +91,8 @@ struct Madd512 : Vectors512 {
 
 void x86_integer::run_avx512bw(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue,
                                const Outputs& out, const Share& share) {
-  run_integer<Madd512>(s, packed, scratch, epilogue, out, share);
+  const auto run = widens(s, share, kRoom) ? run_integer<Madd512<kRoom>> : run_integer<Madd512<0>>;
+  run(s, packed, scratch, epilogue, out, share);
 }
 
 }  // namespace flipflow

@@ -8,6 +8,9 @@ namespace {
 struct Vnni : Vectors512 {
   static constexpr int32_t kNumberBytes = 1;
   static constexpr bool kSigned = false;
+  static constexpr int32_t kWideBytes = 0;
+
+  static void widen_weights(const Geometry&, const unsigned char*, int32_t, unsigned char*) {}
 
   template <int kPixels, int kBlocks>
   static void tile(const Geometry& g, const unsigned char* const* pixels, const unsigned char* weights,

@@ -21,6 +21,7 @@ struct Geometry {
   size_t pixel_bytes, row_bytes;    // scratch
   size_t down_bytes, right_bytes;   // from one output pixel to the next
   int32_t kernel_rows, quads;       // quads: a kernel row's values, in fours
+  int32_t pairs;                    // and in twos
   size_t channel_bytes;             // packed weights of a channel
 };
 
@@ -37,6 +38,7 @@ inline Geometry geometry(const Shape& s, int32_t number_bytes) {
   g.right_bytes = g.pixel_bytes * (points ? 1 : s.stride_width);
   g.kernel_rows = s.kernel_height;
   g.quads = (s.kernel_width * s.in_channels + 3) / 4;
+  g.pairs = (s.kernel_width * s.in_channels + 1) / 2;
   g.channel_bytes = sizeof(int32_t) + static_cast<size_t>(g.kernel_rows) * g.quads * 4;
   return g;
 }

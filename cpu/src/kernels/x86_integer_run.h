@@ -2,8 +2,10 @@
 //
 // `Isa` gives: Vector of kLanes int32, kTilePixels, kNumberBytes of scratch, kSigned (scratch holds signed numbers,
 // else int8 is shifted by 128), load, store, set, add, multiply, shift (right, arithmetic, by lane), smaller, larger,
-// at_least (a bit for each lane), widen(number, from), set_shorts, narrow(number, Vector[64 / kLanes], low, high, to),
-// which clamps to two vectors of int16 on the way and saturates before that, and
+// kWideBytes (room on the stack for weights that widen_weights(Geometry, packed, blocks, room) prepares for the tiles,
+// or 0: they take them as packed), at_least (a bit for each lane), widen(number, from), set_shorts,
+// narrow(number, Vector[64 / kLanes], low, high, to), which clamps to two vectors of int16 on the way and saturates
+// before that, and
 //   template <int kPixels, int kBlocks> static void tile(const Geometry&, const unsigned char* const* pixels,
 //                                                        const unsigned char* weights, const int32_t* start, int32_t* acc)
 // which writes the window's dot products to acc[kPixels][64], 16 * kBlocks channels for each pixel, from start[64] on.
@@ -177,6 +179,13 @@ TileFunction choose_tile(int32_t pixels, int32_t blocks) {
   }
 }
 
+// Whether the tiles may use weights widened once for all of them: there is room, and it pays.
+inline bool widens(const Shape& s, const Share& share, int32_t room) {
+  const Geometry g = geometry(s, 1);
+  const int64_t bytes = static_cast<int64_t>(g.kernel_rows) * g.quads * kWord * 4 * 2;
+  return bytes <= room && static_cast<int64_t>(share.row_end - share.row_begin) * s.out_width >= 16;
+}
+
 // One word of channels for the output rows [row_begin, row_end).
 template <typename Isa>
 void run_word(const Shape& s, const Geometry& g, const unsigned char* weights, const unsigned char* map,
@@ -186,6 +195,12 @@ void run_word(const Shape& s, const Geometry& g, const unsigned char* weights, c
   if (!Isa::kSigned && s.input == Number::i8) {  // what the 128 in each activation has to be paid back with
     std::memcpy(start, weights, blocks * kBlock * sizeof(int32_t));
     for (int32_t& sum : start) sum *= -128;
+  }
+  alignas(64) unsigned char room[Isa::kWideBytes > 0 ? Isa::kWideBytes : 1];
+  const unsigned char* taps = weights + blocks * kBlock * sizeof(int32_t);
+  if (Isa::kWideBytes > 0) {
+    Isa::widen_weights(g, taps, blocks, room);
+    taps = room;
   }
   int32_t left = (row_end - row_begin) * s.out_width, tiles = (left + Isa::kTilePixels - 1) / Isa::kTilePixels;
   int32_t y = row_begin, x = 0;
@@ -204,7 +219,7 @@ void run_word(const Shape& s, const Geometry& g, const unsigned char* weights, c
       row += g.down_bytes;
       next = row - g.right_bytes;
     }
-    choose_tile<Isa>(pixels, blocks)(g, at, weights + blocks * kBlock * sizeof(int32_t), start, acc);
+    choose_tile<Isa>(pixels, blocks)(g, at, taps, start, acc);
     finish(pixel, pixels, class_offset, acc);
     left -= pixels;
   }

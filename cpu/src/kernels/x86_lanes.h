@@ -20,8 +20,10 @@
 #define FLIPFLOW_INLINE inline __attribute__((always_inline))
 #if defined(__clang__)
 #define FLIPFLOW_UNROLL _Pragma("clang loop unroll(full)")
+#define FLIPFLOW_KEEP_LOOP _Pragma("clang loop unroll(disable)")
 #else
 #define FLIPFLOW_UNROLL _Pragma("GCC unroll 64")
+#define FLIPFLOW_KEEP_LOOP _Pragma("GCC unroll 1")
 #endif
 
 namespace flipflow {
@@ -200,21 +202,36 @@ FLIPFLOW_INLINE void clear(Planes<V, P>& planes) {
   }
 }
 
-// Mismatches of P pixels over `units` words (at most kMaxUnits), in 16-bit lanes: low: channels 0.., high: channels 32.. of
-// the block.
+// What is left of one pixel after the last word: planes of weight 1, 2, 4, 8, 16 and, where there are three levels, 32; bytes of
+// counts.
+template <class V>
+struct Left {
+  typename V::T planes[3 + V::kLevels], count;
+};
+
+// Mismatches of P pixels over `units` words (at most kMaxUnits).
 template <class V, int P>
-FLIPFLOW_INLINE void count_units(Stream<V, P> source, int32_t units, typename V::T* low, typename V::T* high) {
+FLIPFLOW_INLINE void count_units(Stream<V, P> source, int32_t units, Left<V>* left) {
   Planes<V, P> planes;
   clear<V, P>(planes);
   add_rest<V, P, 0>(source, planes, units);
   for (int32_t i = units >> V::kLevels; i > 0; --i) add_top<V, P>(source, planes);
   FLIPFLOW_UNROLL
   for (int p = 0; p < P; ++p) {
-    typename V::T small = V::weigh(planes.one[p], planes.two[p], planes.four[p], planes.high[0][p], planes.high[1][p]);
-    typename V::T large = planes.count[p];  // in units of 32
-    if constexpr (V::kLevels == 3) large = V::sum8(V::sum8(large, large), V::count(planes.high[2][p]));
-    V::widen(small, large, low[p], high[p]);
+    left[p].planes[0] = planes.one[p], left[p].planes[1] = planes.two[p], left[p].planes[2] = planes.four[p];
+    FLIPFLOW_UNROLL
+    for (int k = 0; k < V::kLevels; ++k) left[p].planes[3 + k] = planes.high[k][p];
+    left[p].count = planes.count[p];
   }
+}
+
+// 16-bit counts: low: bytes 0, 2, ... of the lanes, high: the others.
+template <class V>
+FLIPFLOW_INLINE void add_up(const Left<V>& left, typename V::T& low, typename V::T& high) {
+  const typename V::T small = V::weigh(left.planes[0], left.planes[1], left.planes[2], left.planes[3], left.planes[4]);
+  typename V::T large = left.count;  // in units of 32
+  if constexpr (V::kLevels == 3) large = V::sum8(V::sum8(large, large), V::count(left.planes[5]));
+  V::widen(small, large, low, high);
 }
 
 // --- convolutions ---
@@ -224,7 +241,8 @@ template <class V, int P, class Finish>
 FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* weights, const uint8_t* map, int64_t* offsets,
                               int32_t& y_next, int32_t& x_next, Finish& finish) {
   using T = typename V::T;
-  T low[V::kParts][P], high[V::kParts][P];
+  T low[V::kParts], high[V::kParts];
+  Left<V> left[V::kParts][P];
   Stream<V, P> source;
   int32_t y[P], x[P];
   for (int p = 0; p < P; ++p) {
@@ -238,12 +256,13 @@ FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* we
     FLIPFLOW_UNROLL
     for (int part = 0; part < V::kParts; ++part) {
       source.weights = weights + part * V::kBytes;
-      count_units<V, P>(source, w.units, low[part], high[part]);
+      count_units<V, P>(source, w.units, left[part]);
     }
+    FLIPFLOW_KEEP_LOOP  // the code of a tile is to stay within the processor's cache of decoded instructions
     for (int p = 0; p < P; ++p) {
-      T low_p[V::kParts], high_p[V::kParts];
-      for (int part = 0; part < V::kParts; ++part) low_p[part] = low[part][p], high_p[part] = high[part][p];
-      finish.narrow(y[p], x[p], low_p, high_p);
+      FLIPFLOW_UNROLL
+      for (int part = 0; part < V::kParts; ++part) add_up<V>(left[part][p], low[part], high[part]);
+      finish.narrow(y[p], x[p], low, high);
     }
     return;
   }
@@ -253,10 +272,13 @@ FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* we
     fill_offsets(s, w, first, units, offsets);
     for (int part = 0; part < V::kParts; ++part) {
       source.weights = weights + static_cast<int64_t>(first) * kUnitBytes + part * V::kBytes;
-      count_units<V, P>(source, units, low[part], high[part]);
+      count_units<V, P>(source, units, left[part]);
     }
     for (int p = 0; p < P; ++p) {
-      for (int part = 0; part < V::kParts; ++part) V::store_counts(counts, part, low[part][p], high[part][p]);
+      for (int part = 0; part < V::kParts; ++part) {
+        add_up<V>(left[part][p], low[part], high[part]);
+        V::store_counts(counts, part, low[part], high[part]);
+      }
       for (int i = 0; i < 64; ++i) total[p][i] += counts[i];
     }
   }

@@ -2,10 +2,10 @@
 //
 // The fan-in of a channel is its taps * in_words() 64-bit words, in the order of Layout::rows; byte k of a word is its bits
 // 8k..8k+7. Channels come in blocks of 64, rounded up with zeros:
-//   [channels / 64][words][8 bytes][64 lanes] of bytes, channel m in lane 2 * (m % 32) + m % 64 / 32,
+//   [channels / 64][words][8 bytes][64 lanes] of bytes, channel 16 L + i of the block (i < 16) in lane 16 L + 2 * (i % 8) + i / 8,
 // where byte 2i + 1 of a word holds the XOR of bytes 2i and 2i + 1: the kernels add words in pairs, and need one of the pair and
-// the parity of both. The lanes are such that the counts of channels 0..31 and of 32..63 are the low and the high bytes of
-// 16-bit lanes. Size: 1 bit a weight.
+// the parity of both. The lanes are such that counts in the low and in the high bytes of 16-bit lanes come into the order of
+// channels by packing within 128 bits. Size: 1 bit a weight.
 #include <cstring>
 
 #include "kernels/kernels.h"
@@ -19,8 +19,11 @@ size_t words_of(const Shape& s) { return static_cast<size_t>(s.taps()) * s.in_wo
 
 size_t lanes_bytes(const Shape& s) { return static_cast<size_t>(s.out_words()) * words_of(s) * 8 * 64; }
 
+// Channels 16 L + i of a block, i < 16, share 128 bits.
+size_t lane(size_t m) { return m / 16 * 16 + 2 * (m % 8) + m % 16 / 8; }
+
 // Place of byte 0 of word k of channel m; the other bytes follow at distances of 64.
-size_t place(const Shape& s, size_t m, size_t k) { return (m / 64 * words_of(s) + k) * 512 + 2 * (m % 32) + m % 64 / 32; }
+size_t place(const Shape& s, size_t m, size_t k) { return m / 64 * words_of(s) * 512 + k * 512 + lane(m % 64); }
 
 // XORs each even byte onto the odd one above it; its own inverse.
 uint64_t paired(uint64_t word) { return word ^ (word & kEvenBytes) << 8; }
