@@ -17,7 +17,7 @@ from flipflow.export.evaluate import evaluate
 from flipflow.export.integer.graph import CanonicalGraph
 
 _OPSET = 13
-BATCH = 250
+_BATCH = 250
 _BATCH_ELEMENTS = 1 << 25  # of the largest tensor: 128 MiB
 
 
@@ -98,7 +98,7 @@ class CanonicalModel:
 
     def _tensor(self, images: np.ndarray, name: str) -> np.ndarray:
         """The tensor `name` of accepted images, batch by batch."""
-        batch = max(1, min(BATCH, _BATCH_ELEMENTS // self._largest))
+        batch = self.batch
         parts = [self._one_batch(images[i : i + batch], name) for i in range(0, len(images), batch)]
         return np.concatenate(parts)
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from flipflow.cpu import Engine
 
 Progress = Callable[[int, int], None]
-_TORCH_BATCH = 250
 
 
 @dataclass(frozen=True)
@@ -86,10 +85,10 @@ class Network:
         from flipflow.train.loop import load_model  # noqa: PLC0415
 
         module = load_model(self._need("checkpoint.pt", "train"))
-        outputs = []
+        outputs, batch = [], self.canonical.batch
         with torch.no_grad():
-            for start in range(0, len(images), _TORCH_BATCH):
-                outputs.append(module(torch.from_numpy(images[start : start + _TORCH_BATCH])).numpy())
+            for start in range(0, len(images), batch):
+                outputs.append(module(torch.from_numpy(images[start : start + batch])).numpy())
         values = np.concatenate(outputs).astype(np.float64) / self._torch_unit()
         whole = np.rint(values)
         if not np.array_equal(values, whole):

@@ -1,9 +1,11 @@
-// Runs one binary 3x3 convolution (stride 1, zero padding of 1) a number of times, for instruction counts.
+// Runs one convolution a number of times, for instruction counts.
 //
-//   conv_driver SIZE CHANNELS sums|bits|fixed neon|neon_dot REPEATS
+//   conv_driver INPUT SIZE CHANNELS OUT KERNEL STRIDE sums|bits|fixed8|fixed16 neon|neon_dot REPEATS
 //
-// Each repeat is the whole convolution of a SIZE x SIZE x CHANNELS map: prepare, inner loops, epilogue. `fixed` adds an int16
-// residual, keeps the int16 sum and writes bits. Prints a checksum of the last result. Exits with 2 for bad arguments.
+// A map of SIZE x SIZE x CHANNELS, of INPUT bits (a binary convolution), u8 or i8 (integers, int8 weights), to OUT channels by a
+// KERNEL x KERNEL window with KERNEL / 2 of padding. Each repeat is the whole convolution: prepare, inner loops, epilogue. `fixed8`
+// and `fixed16` give int8 or int16 over the full range; binary ones also add a residual and write bits. Prints a checksum of the last
+// result. Exits with 2 for bad arguments.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +16,7 @@
 namespace {
 
 using flipflow::Form;
+using flipflow::Number;
 
 template <typename T>
 class Aligned {
@@ -46,61 +49,98 @@ void fill(Aligned<uint64_t>& words) {
   }
 }
 
-flipflow::Shape shape_of(int size, int channels) {
+struct Options {
+  Number input;
+  int size, channels, out, kernel, stride;
+  Form form;
+  Number fixed;
+  bool dot;
+  int repeats;
+};
+
+flipflow::Shape shape_of(const Options& o) {
   flipflow::Shape s{};
-  s.in_height = s.in_width = s.out_height = s.out_width = size;
-  s.in_channels = s.out_channels = channels;
-  s.kernel_height = s.kernel_width = 3;
-  s.stride_height = s.stride_width = 1;
-  s.pad_top = s.pad_left = 1;
+  s.in_height = s.in_width = o.size;
+  s.in_channels = o.channels;
+  s.out_channels = o.out;
+  s.kernel_height = s.kernel_width = o.kernel;
+  s.stride_height = s.stride_width = o.stride;
+  s.pad_top = s.pad_left = o.kernel / 2;
+  s.out_height = s.out_width = (o.size + o.kernel / 2 * 2 - o.kernel) / o.stride + 1;
+  s.input = o.input;
+  s.weights = o.input == Number::bits ? Number::bits : Number::i8;
   return s;
 }
 
-int run(const flipflow::Kernels& kernels, const flipflow::Shape& s, Form form, int repeats) {
-  const flipflow::ConvKernel& kernel = kernels.binary;
-  const size_t pixels = static_cast<size_t>(s.out_height) * s.out_width, words = s.out_words();
+int run(const Options& o) {
+  const flipflow::Shape s = shape_of(o);
+  const bool binary = o.input == Number::bits, fixed = o.form == Form::fixed;
+  const flipflow::Kernels& kernels = o.dot ? flipflow::neon_dot_kernels : flipflow::neon_kernels;
+  const flipflow::ConvKernel& kernel = binary ? kernels.binary : kernels.integer;
+  const flipflow::LayoutCodec& codec = binary ? flipflow::quads_codec : flipflow::dot4x4_codec;
+  if (!kernel.accepts(s)) return 2;
+  const size_t in_pixels = static_cast<size_t>(o.size) * o.size, pixels = static_cast<size_t>(s.out_height) * s.out_width;
+  const size_t elements = pixels * s.out_channels;
   const int fan_in = s.taps() * s.in_channels, padded = s.padded_channels();
-  Aligned<uint64_t> input(pixels * s.in_words()), rows(static_cast<size_t>(s.out_channels) * s.taps() * s.in_words());
-  Aligned<char> packed(flipflow::quads_codec.bytes(s)), scratch(kernel.scratch_bytes(s));
+  Aligned<uint64_t> input(binary ? in_pixels * s.in_words() : in_pixels * s.in_channels / 8 + 1);
+  Aligned<uint64_t> rows(static_cast<size_t>(s.out_channels) * s.taps() * (binary ? s.in_words() : s.in_channels / 8 + 1));
+  Aligned<char> packed(codec.bytes(s)), scratch(kernel.scratch_bytes(s));
   fill(input);
   fill(rows);
-  flipflow::quads_codec.pack(s, rows.data(), packed.data());
+  if (!binary) {  // quantizers give -127 to 127
+    for (size_t i = 0; i < rows.bytes() / sizeof(uint64_t); ++i) rows.data()[i] |= 0x0101010101010101;
+  }
+  codec.pack(s, rows.data(), packed.data());
 
-  std::vector<int32_t> classes(s.out_height, 1), row_classes(s.out_height, 3);
-  classes.front() = row_classes.front() = 0;
-  classes.back() = 2;
-  row_classes.back() = 6;
+  std::vector<int32_t> columns(s.out_width, 1), lines(s.out_height, 3);  // border classes as of a padding of 1
+  columns.front() = lines.front() = 0;
+  columns.back() = 2;
+  lines.back() = 6;
   const std::vector<int32_t> limit(9 * padded, fan_in / 2), base(9 * padded, fan_in), ones(padded, 1), zeros(padded, 0);
-  const std::vector<uint64_t> invert(words, 0x5a5a);
-  flipflow::Epilogue e{form, row_classes.data(), classes.data(), base.data(), limit.data(), base.data(), ones.data(),
-                       ones.data(), zeros.data(), invert.data(), -512, 511, -2048, 2047, flipflow::Number::i16};
-  Aligned<int32_t> sums(form == Form::sums ? pixels * s.out_channels : 1);
-  Aligned<int16_t> fixed(form == Form::fixed ? pixels * s.out_channels : 1), residual(fixed.bytes() / 2);
-  Aligned<uint64_t> bits(pixels * words);
-  const flipflow::Outputs out{sums.data(), form == Form::sums ? nullptr : bits.data(),
-                              form == Form::fixed ? residual.data() : nullptr, form == Form::fixed ? fixed.data() : nullptr};
-  for (int i = 0; i < repeats; ++i) {
+  const std::vector<uint64_t> invert(s.out_words(), 0x5a5a);
+  const int low = o.fixed == Number::i8 ? -128 : -32768;
+  flipflow::Epilogue e{o.form, lines.data(), columns.data(), base.data(), limit.data(), base.data(), ones.data(), ones.data(),
+                       zeros.data(), invert.data(), low, -low - 1, low, -low - 1, o.fixed};
+  Aligned<int32_t> sums(o.form == Form::sums ? elements : 1);
+  Aligned<int16_t> result(fixed ? elements : 1), residual(fixed ? elements : 1);
+  Aligned<uint64_t> bits(pixels * s.out_words());
+  const bool writes_bits = o.form == Form::bits || (binary && fixed);
+  const flipflow::Outputs out{sums.data(), writes_bits ? bits.data() : nullptr, fixed && binary ? residual.data() : nullptr,
+                              fixed ? result.data() : nullptr};
+  for (int i = 0; i < o.repeats; ++i) {
     kernel.prepare(s, input.data(), scratch.data(), 0, kernel.padded_rows(s));
     kernel.run(s, packed.data(), scratch.data(), e, out, {0, s.out_height, 0, s.out_channels});
   }
-  const uint64_t sum = sums.checksum() ^ bits.checksum() ^ fixed.checksum();
+  const uint64_t sum = sums.checksum() ^ bits.checksum() ^ result.checksum();
   std::printf("%s %016llx\n", kernel.name, static_cast<unsigned long long>(sum));
   return 0;
+}
+
+// The place of `word` among `words`, or -1.
+int find(const char* word, const std::vector<const char*>& words) {
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (std::strcmp(word, words[i]) == 0) return static_cast<int>(i);
+  }
+  return -1;
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  const char* const forms[] = {"sums", "bits", "fixed"};
-  if (count == 6) {
-    const int size = std::atoi(arguments[1]), channels = std::atoi(arguments[2]), repeats = std::atoi(arguments[5]);
-    const bool dot = std::strcmp(arguments[4], "neon_dot") == 0, plain = std::strcmp(arguments[4], "neon") == 0;
-    for (int form = 0; form < 3; ++form) {
-      if (std::strcmp(arguments[3], forms[form]) != 0 || size < 2 || channels < 1 || repeats < 0 || !(dot || plain)) continue;
-      return run(dot ? flipflow::neon_dot_kernels : flipflow::neon_kernels, shape_of(size, channels), static_cast<Form>(form),
-                 repeats);
+  if (count == 10) {
+    const int input = find(arguments[1], {"bits", "u8", "i8"}), form = find(arguments[7], {"sums", "bits", "fixed8", "fixed16"});
+    const int isa = find(arguments[8], {"neon", "neon_dot"});
+    int numbers[6];
+    bool good = input >= 0 && form >= 0 && isa >= 0;
+    for (int i = 0; i < 6; ++i) {
+      numbers[i] = std::atoi(arguments[i < 5 ? i + 2 : 9]);
+      good = good && numbers[i] >= (i < 5 ? 1 : 0);
+    }
+    if (good) {
+      return run({static_cast<Number>(input), numbers[0], numbers[1], numbers[2], numbers[3], numbers[4],
+                  static_cast<Form>(form < 2 ? form : 2), form == 2 ? Number::i8 : Number::i16, isa == 1, numbers[5]});
     }
   }
-  std::fprintf(stderr, "usage: conv_driver SIZE CHANNELS sums|bits|fixed neon|neon_dot REPEATS\n");
+  std::fprintf(stderr, "usage: conv_driver bits|u8|i8 SIZE CHANNELS OUT KERNEL STRIDE sums|bits|fixed8|fixed16 neon|neon_dot REPEATS\n");
   return 2;
 }

@@ -1,10 +1,12 @@
 """Instruction counts and predicted cycles of the NEON kernels, without an ARM machine.
 
-    python cpu/arm/measure.py [--json] [--compiler clang++-19] [--build-dir build/arm-measure]
+    python cpu/arm/measure.py [--json] [--network] [--compiler clang++-19] [--build-dir build/arm-measure]
 
 Builds `conv_driver` for AArch64 and runs it under qemu with the plugin `qemu_icount.c`, for one and for two repeats of each
 convolution: the difference is what one whole convolution executes, prepare and epilogue included. `llvm-mca` predicts the cycles
-of the inner loop: the steps between the marks that FLIPFLOW_MCA puts into the assembly. Both per 128 binary MAC. The first
+of the inner loop: the steps between the marks that FLIPFLOW_MCA puts into the assembly. Both per 128 MAC. `--network` also builds
+flipflow-runner and counts a whole image of the residual network of 18 layers (weights at random), checking that its logits are
+those of the NumPy reference; it needs the Python package and CMake. The first
 step of a chunk sets its counts and needs no addition, so short chunks lie below the 1.50 of three operations on two pipes;
 the reduction after a chunk, and the half step of 64 channels, lie outside the marks (the counts of instructions include all).
 
@@ -24,7 +26,16 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE.parent / "src"
 SHAPES = ((56, 64), (28, 128), (14, 256), (7, 512))  # size, channels: 3x3, stride 1, padding 1
-FORMS = ("sums", "bits", "fixed")
+FORMS = ("sums", "bits", "fixed8", "fixed16")
+# Integer convolutions of a residual network: name, and input, size, channels, out, kernel, stride, form of the driver.
+INTEGERS = (
+    ("7x7/2, 224x224x3 to 64", ("u8", "224", "3", "64", "7", "2", "fixed8")),
+    ("1x1/2, 56x56x64 to 128", ("i8", "56", "64", "128", "1", "2", "fixed8")),
+    ("1x1/2, 28x28x128 to 256", ("i8", "28", "128", "256", "1", "2", "fixed8")),
+    ("1x1/2, 14x14x256 to 512", ("i8", "14", "256", "512", "1", "2", "fixed8")),
+    ("3x3, 56x56x64 to 64", ("i8", "56", "64", "64", "3", "1", "fixed8")),
+    ("fully connected, 512 to 1000", ("i8", "1", "512", "1000", "1", "1", "sums")),
+)
 PROCESSORS = ("neoverse-n1", "neoverse-v1", "cortex-a76", "cortex-a55")
 STEPS = {64: 4, 128: 9, 256: 18, 512: 18}  # 128-bit steps of one chunk of the loop; 64 channels add half a step outside
 FLAGS = ("-std=c++17", "-O3")
@@ -47,11 +58,10 @@ PUBLISHED = (
 
 @dataclass(frozen=True)
 class Count:
-    """Executed instructions per 128 binary MAC of one whole convolution."""
+    """Executed instructions per 128 MAC of one whole convolution, or of one image (conv: the network's name; form: `image`)."""
 
     isa: str
-    size: int
-    channels: int
+    conv: str
     form: str
     instructions: float
 
@@ -97,16 +107,17 @@ def build(compiler: str, folder: Path) -> Path:
         objects.append(folder / f"{name}.o")
         source = SOURCES / "kernels" / f"{name}.cpp"
         run([*cross(compiler), *FLAGS, *flags, f"-I{SOURCES}", "-c", source, "-o", objects[-1]])
-    others = [HERE / "conv_driver.cpp", SOURCES / "layouts" / "quads.cpp"]
+    layouts = [SOURCES / "layouts" / f"{name}.cpp" for name in ("quads", "dot4x4")]
+    others = [HERE / "conv_driver.cpp", *layouts]
     driver = folder / "conv_driver"
     run([*cross(compiler), *FLAGS, "-static", f"-I{SOURCES}", *others, *objects, "-o", driver])
     return driver
 
 
-def executed(driver: Path, arguments: Sequence[str]) -> int:
-    """Instructions that the driver executes, from start to end."""
-    plugin = driver.parent / "qemu_icount.so"
-    done = run(["qemu-aarch64", "-cpu", "max", "-plugin", plugin, "-d", "plugin", driver, *arguments])
+def executed(folder: Path, program: Path, arguments: Sequence[str | Path]) -> int:
+    """Instructions that the program executes, from start to end."""
+    plugin = folder / "qemu_icount.so"
+    done = run(["qemu-aarch64", "-cpu", "max", "-plugin", plugin, "-d", "plugin", program, *arguments])
     found = re.search(r"instructions: (\d+)", done.stderr + done.stdout)
     if found is None:
         print("qemu printed no instruction count: was it built with plugins?", file=sys.stderr)
@@ -114,15 +125,52 @@ def executed(driver: Path, arguments: Sequence[str]) -> int:
     return int(found[1])
 
 
+def count_conv(driver: Path, isa: str, conv: str, arguments: Sequence[str]) -> Count:
+    """One convolution; `arguments` as in INTEGERS."""
+    size, channels, out, kernel, stride = (int(number) for number in arguments[1:6])
+    positions = (size + kernel // 2 * 2 - kernel) // stride + 1
+    macs = positions**2 * out * kernel**2 * channels
+    once, twice = (executed(driver.parent, driver, [*arguments, isa, repeats]) for repeats in ("1", "2"))
+    return Count(isa, conv, arguments[6], round((twice - once) * 128 / macs, 3))
+
+
 def count_all(driver: Path) -> list[Count]:
-    """All shapes, forms and instruction sets."""
+    """All convolutions, forms and instruction sets."""
     counts = []
     for isa in KERNEL_FLAGS:
         for size, channels in SHAPES:
-            units = size * size * channels * 9 * channels / 128
-            for form in FORMS:
-                once, twice = (executed(driver, [str(size), str(channels), form, isa, n]) for n in ("1", "2"))
-                counts.append(Count(isa, size, channels, form, round((twice - once) / units, 3)))
+            shape = ["bits", str(size), str(channels), str(channels), "3", "1"]
+            name = f"{size}x{size}x{channels}"
+            counts += [count_conv(driver, isa, name, [*shape, form]) for form in FORMS]
+        counts += [count_conv(driver, isa, name, arguments) for name, arguments in INTEGERS]
+    return counts
+
+
+def count_network(folder: Path) -> list[Count]:
+    """One image of the 18-layer residual network on every instruction set; exit code 1 where logits are not the reference's."""
+    import numpy as np  # noqa: PLC0415
+
+    from flipflow.cpu import write_plan  # noqa: PLC0415
+    from flipflow.cpu.bench.networks import random_residual_net  # noqa: PLC0415
+    from flipflow.sim import reference  # noqa: PLC0415
+
+    build_dir, plan, image, logits = (folder / name for name in ("runner", "network.plan", "image.u8", "logits.i32"))
+    toolchain = f"-DCMAKE_TOOLCHAIN_FILE={HERE / 'toolchain-aarch64.cmake'}"
+    run(["cmake", "-S", HERE.parent, "-B", build_dir, toolchain, "-DFLIPFLOW_RUNNER=ON", "-DFLIPFLOW_STATIC=ON"])
+    run(["cmake", "--build", build_dir, "--target", "flipflow-runner"])
+    net = random_residual_net("resnet18", 0)
+    write_plan(net, plan, isa="scalar")  # packed for the instruction set when loaded, which the difference leaves out
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
+    image.write_bytes(pixels.tobytes())
+    expected = reference.run(net, pixels)
+    counts = []
+    for isa in KERNEL_FLAGS:
+        options = [plan, "--isa", isa, "--warmup", "0", "--input", image, "--output", logits, "--repeat"]
+        once, more = (executed(folder, build_dir / "flipflow-runner", [*options, repeats]) for repeats in ("1", "3"))
+        if not np.array_equal(np.fromfile(logits, np.int32), expected.reshape(-1)):
+            print(f"{isa} gives other logits than the reference", file=sys.stderr)
+            raise SystemExit(1)
+        counts.append(Count(isa, "resnet18", "image", (more - once) / 2))
     return counts
 
 
@@ -161,13 +209,23 @@ def predict(compiler: str, folder: Path) -> list[Loop]:
 
 
 def report(counts: list[Count], loops: list[Loop]) -> None:
-    """Two tables."""
+    """Tables."""
+    values = {(c.isa, c.conv, c.form): c.instructions for c in counts}
     print("Executed instructions per 128 binary MAC, whole 3x3 convolution (qemu):")
-    print(f"{'':10}{'shape':>12}" + "".join(f"{form:>8}" for form in FORMS))
+    print(f"{'':10}{'shape':>12}" + "".join(f"{form:>9}" for form in FORMS))
     for isa in KERNEL_FLAGS:
         for size, channels in SHAPES:
-            row = {c.form: c.instructions for c in counts if (c.isa, c.size, c.channels) == (isa, size, channels)}
-            print(f"{isa:10}{f'{size}x{size}x{channels}':>12}" + "".join(f"{row[form]:8.2f}" for form in FORMS))
+            name = f"{size}x{size}x{channels}"
+            print(f"{isa:10}{name:>12}" + "".join(f"{values[isa, name, form]:9.2f}" for form in FORMS))
+    print("\nExecuted instructions per 128 int8 MAC, whole convolution (qemu):")
+    print(f"{'':30}" + "".join(f"{isa:>10}" for isa in KERNEL_FLAGS))
+    for name, arguments in INTEGERS:
+        print(f"{name:30}" + "".join(f"{values[isa, name, arguments[6]]:10.2f}" for isa in KERNEL_FLAGS))
+    for count in (c for c in counts if c.form == "image"):
+        millions = count.instructions / 1e6
+        print(
+            f"\n{count.conv}, one image, {count.isa}: {millions:.1f} million instructions; logits are the reference's"
+        )
     print("\nInner loop, predicted cycles per 128 binary MAC (llvm-mca 19):")
     print(f"{'':38}{'insns':>7}" + "".join(f"{processor:>13}" for processor in PROCESSORS))
     for loop in loops:
@@ -178,12 +236,13 @@ def main() -> None:
     """Command line: see the top of the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--network", action="store_true", help="count a whole network too")
     parser.add_argument("--compiler", default="clang++-19", help="clang++-19 or aarch64-linux-gnu-g++")
     parser.add_argument("--build-dir", type=Path, default=Path("build/arm-measure"))
     options = parser.parse_args()
     require(["cc", "qemu-aarch64", "llvm-mca-19", "aarch64-linux-gnu-g++", options.compiler])
     driver = build(options.compiler, options.build_dir)
-    counts = count_all(driver)
+    counts = count_all(driver) + (count_network(options.build_dir) if options.network else [])
     published = [Loop(name, insns, dict(zip(PROCESSORS, cycles, strict=True))) for name, insns, cycles in PUBLISHED]
     loops = predict(options.compiler, options.build_dir) + published
     if options.json:

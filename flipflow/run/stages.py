@@ -181,7 +181,7 @@ def _verify_stage(trained: bool) -> Stage:
         name="verify",
         inputs=((CHECKPOINT,) if trained else ()) + (QONNX, INTEGER_JSON, INTEGER_NPZ, STREAMLINED, RTL, ACCELERATOR),
         outputs=(VERIFY,),
-        rooms=("sim", "hw", "export"),
+        rooms=("sim", "hw", "cpu", "export"),
         settings=_settings("verify", "data"),
         work=_verify,
     )

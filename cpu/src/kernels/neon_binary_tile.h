@@ -65,13 +65,6 @@ FLIPFLOW_INLINE const uint8_t* opaque(const uint64_t* pointer) {
   return bytes;
 }
 
-// Empty statements that keep what is before them before what is after them, so that loads pair up and temporaries fit the registers.
-#if defined(FLIPFLOW_SIMDE)
-#define FLIPFLOW_SETTLE(a, b)
-#else
-#define FLIPFLOW_SETTLE(a, b) asm volatile("" : "+w"(a), "+w"(b))
-#endif
-
 template <int P, bool kFirst>
 FLIPFLOW_INLINE void step(const uint8_t* a, const uint8_t* w, uint8x16_t acc[P][4]) {
   const uint8x16_t weight[4] = {vld1q_u8(w), vld1q_u8(w + 16), vld1q_u8(w + 32), vld1q_u8(w + 48)};

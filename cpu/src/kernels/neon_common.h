@@ -31,3 +31,12 @@
 #else
 #define FLIPFLOW_STEPS FLIPFLOW_UNROLL
 #endif
+
+// Empty statements that keep what is before them before what is after them, so that loads pair up and temporaries fit the registers.
+#if defined(FLIPFLOW_SIMDE)
+#define FLIPFLOW_SETTLE(a, b)
+#define FLIPFLOW_SETTLE_ONE(a)
+#else
+#define FLIPFLOW_SETTLE(a, b) asm volatile("" : "+w"(a), "+w"(b))
+#define FLIPFLOW_SETTLE_ONE(a) asm volatile("" : "+w"(a))
+#endif

@@ -17,28 +17,39 @@ struct DotOps {
 
   // 4 pixels or fewer with G groups of 4 channels, 16 fan-in values at a time by elements of the activations.
   struct IntegerTile {
+    static constexpr int kPixels = 4;
+    static constexpr bool kWantsSmall = false;
+
     template <int P, int G>
-    static FLIPFLOW_INLINE void run(const int8_t* a, size_t row, const int8_t* w, size_t group, size_t fours, int32x4_t acc[P][G]) {
+    static FLIPFLOW_INLINE void run(const int8_t* a, size_t row, const int8_t* w, size_t stride, size_t fours, bool, int32x4_t acc[P][G]) {
+      const int8_t* from[P];
+      FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) from[p] = a + p * row;
       size_t k = 0;
-      for (; k + 4 <= fours; k += 4) {
+      for (; k + 4 <= fours; k += 4, w += 4 * stride) {
         int8x16_t act[P];
-        FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) act[p] = vld1q_s8(a + p * row + 4 * k);
-        FLIPFLOW_UNROLL for (int g = 0; g < G; ++g) {
-          const int8_t* from = w + g * group + 16 * k;
-          const int8x16_t w0 = vld1q_s8(from), w1 = vld1q_s8(from + 16), w2 = vld1q_s8(from + 32), w3 = vld1q_s8(from + 48);
-          FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) acc[p][g] = vdotq_laneq_s32(acc[p][g], w0, act[p], 0);
-          FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) acc[p][g] = vdotq_laneq_s32(acc[p][g], w1, act[p], 1);
-          FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) acc[p][g] = vdotq_laneq_s32(acc[p][g], w2, act[p], 2);
-          FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) acc[p][g] = vdotq_laneq_s32(acc[p][g], w3, act[p], 3);
-        }
-      }
-      for (; k < fours; ++k) {
         FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) {
-          const int8x16_t act = repeat_four(a + p * row + 4 * k);
-          FLIPFLOW_UNROLL for (int g = 0; g < G; ++g) {
-            acc[p][g] = vdotq_s32(acc[p][g], vld1q_s8(w + g * group + 16 * k), act);
-          }
+          act[p] = vld1q_s8(from[p]);
+          from[p] += 16;
         }
+        dots<P, G, 0>(act, w, acc);
+        dots<P, G, 1>(act, w + stride, acc);
+        dots<P, G, 2>(act, w + 2 * stride, acc);
+        dots<P, G, 3>(act, w + 3 * stride, acc);
+      }
+      for (; k < fours; ++k, w += stride) {
+        int8x16_t act[P];
+        FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) act[p] = repeat_four(a + p * row + 4 * k);
+        dots<P, G, 0>(act, w, acc);
+      }
+    }
+
+    // With element kLane of the activations.
+    template <int P, int G, int kLane>
+    static FLIPFLOW_INLINE void dots(const int8x16_t act[P], const int8_t* w, int32x4_t acc[P][G]) {
+      int8x16_t weight[G];
+      FLIPFLOW_UNROLL for (int g = 0; g < G; ++g) weight[g] = vld1q_s8(w + 16 * g);
+      FLIPFLOW_UNROLL for (int g = 0; g < G; ++g) {
+        FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) acc[p][g] = vdotq_laneq_s32(acc[p][g], weight[g], act[p], kLane);
       }
     }
   };

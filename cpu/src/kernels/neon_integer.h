@@ -69,35 +69,66 @@ FLIPFLOW_INLINE int8x16_t repeat_four(const int8_t* from) {
   return vreinterpretq_s8_s32(vdupq_n_s32(four));
 }
 
-// The tile of plain NEON: smull, sadalp.
+// Tiles: acc[p][g] += the window of pixel p, at a + p * row, with the 4 channels of group g. The G groups' weights for fan-in values
+// 4 * k and on are at w + k * stride + 16 * g.
+
+// The tile of plain NEON: smull, smlal, sadalp. Two products share an int16 where no weight is -128.
 struct WideningTile {
+  static constexpr int kPixels = 2;  // at a time
+  static constexpr bool kWantsSmall = true;
+
   template <int P, int G>
-  static FLIPFLOW_INLINE void run(const int8_t* a, size_t row, const int8_t* w, size_t group, size_t fours, int32x4_t acc[P][G]) {
-    for (int g = 0; g < G; ++g, w += group) {
-      int32x4_t sums[P][2];
-      FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) sums[p][0] = sums[p][1] = vdupq_n_s32(0);
-      for (size_t k = 0; k < fours; ++k) {
-        const int8x16_t weight = vld1q_s8(w + 16 * k);
+  static FLIPFLOW_INLINE void run(const int8_t* a, size_t row, const int8_t* w, size_t stride, size_t fours, bool small, int32x4_t acc[P][G]) {
+    int32x4_t sums[P][G][2];
+    FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) {
+      FLIPFLOW_UNROLL for (int g = 0; g < G; ++g) sums[p][g][0] = sums[p][g][1] = vdupq_n_s32(0);
+    }
+    size_t k = 0;
+    for (; small && k + 2 <= fours; k += 2, w += 2 * stride) {
+      int8x16_t act[P][2];
+      FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) {
+        act[p][0] = repeat_four(a + p * row + 4 * k);
+        act[p][1] = repeat_four(a + p * row + 4 * k + 4);
+        FLIPFLOW_SETTLE(act[p][0], act[p][1]);  // all 16 bytes, for smull2
+      }
+      FLIPFLOW_UNROLL for (int g = 0; g < G; ++g) {
+        const int8x16_t w0 = vld1q_s8(w + 16 * g), w1 = vld1q_s8(w + stride + 16 * g);
         FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) {
-          const int8x16_t act = repeat_four(a + p * row + 4 * k);
-          sums[p][0] = vpadalq_s16(sums[p][0], vmull_s8(vget_low_s8(weight), vget_low_s8(act)));
-          sums[p][1] = vpadalq_s16(sums[p][1], vmull_high_s8(weight, act));
+          const int16x8_t low = vmull_s8(vget_low_s8(w0), vget_low_s8(act[p][0])), high = vmull_high_s8(w0, act[p][0]);
+          sums[p][g][0] = vpadalq_s16(sums[p][g][0], vmlal_s8(low, vget_low_s8(w1), vget_low_s8(act[p][1])));
+          sums[p][g][1] = vpadalq_s16(sums[p][g][1], vmlal_high_s8(high, w1, act[p][1]));
         }
       }
-      FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) acc[p][g] = vaddq_s32(acc[p][g], vpaddq_s32(sums[p][0], sums[p][1]));
+    }
+    for (; k < fours; ++k, w += stride) {
+      FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) {
+        int8x16_t act = repeat_four(a + p * row + 4 * k);
+        FLIPFLOW_SETTLE_ONE(act);
+        FLIPFLOW_UNROLL for (int g = 0; g < G; ++g) {
+          const int8x16_t weight = vld1q_s8(w + 16 * g);
+          sums[p][g][0] = vpadalq_s16(sums[p][g][0], vmull_s8(vget_low_s8(weight), vget_low_s8(act)));
+          sums[p][g][1] = vpadalq_s16(sums[p][g][1], vmull_high_s8(weight, act));
+        }
+      }
+    }
+    FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) {
+      FLIPFLOW_UNROLL for (int g = 0; g < G; ++g) acc[p][g] = vaddq_s32(acc[p][g], vpaddq_s32(sums[p][g][0], sums[p][g][1]));
     }
   }
 };
 
 // int16 inputs, for both instruction sets: smlal.
 struct LongTile {
+  static constexpr int kPixels = 4;
+  static constexpr bool kWantsSmall = false;
+
   template <int P, int G>
-  static FLIPFLOW_INLINE void run(const int16_t* a, size_t row, const int8_t* w, size_t group, size_t fours, int32x4_t acc[P][G]) {
-    for (int g = 0; g < G; ++g, w += group) {
+  static FLIPFLOW_INLINE void run(const int16_t* a, size_t row, const int8_t* w, size_t stride, size_t fours, bool, int32x4_t acc[P][G]) {
+    for (int g = 0; g < G; ++g, w += 16) {
       int32x4_t sums[P][4];
       FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) sums[p][0] = sums[p][1] = sums[p][2] = sums[p][3] = vdupq_n_s32(0);
       for (size_t k = 0; k < fours; ++k) {
-        const int8x16_t weight = vld1q_s8(w + 16 * k);
+        const int8x16_t weight = vld1q_s8(w + stride * k);
         const int16x8_t low = vmovl_s8(vget_low_s8(weight)), high = vmovl_high_s8(weight);
         FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) {
           const int16x4_t act = vld1_s16(a + p * row + 4 * k);
@@ -115,6 +146,13 @@ struct LongTile {
   }
 };
 
+// Whether no weight is -128.
+bool small_weights(const int8_t* w, size_t count) {
+  int8x16_t least = vdupq_n_s8(0);
+  for (size_t i = 0; i < count; i += 16) least = vminq_s8(least, vld1q_s8(w + i));
+  return vminvq_s8(least) > -128;
+}
+
 // One word of 64 output channels, or fewer at the end, over rows of pixels. Value: int8_t or int16_t, as in scratch.
 template <class Inner, typename Value>
 class IntegerWord {
@@ -125,8 +163,12 @@ class IntegerWord {
         row_stride_(static_cast<size_t>(padded_columns(s)) * s.in_channels),
         map_(static_cast<const Value*>(scratch)), count_(std::min(64, s.out_channels - word * 64)) {
     if (e.form == Form::fixed && count_ == 64) fixed_.emplace(s, e, out, word);
+    direct_ = fixed_ && e.fixed == Number::i8 && e.q_min >= -128 && e.q_max <= 127 && out.residual == nullptr &&
+              out.bits == nullptr && out.fixed != nullptr;
     const auto* weights = static_cast<const int8_t*>(packed);
     weights_ = weights + static_cast<size_t>(word) * 16 * 16 * fours_;
+    small_ = Inner::kWantsSmall && s.out_height * s.out_width >= 16 &&
+             small_weights(weights_, static_cast<size_t>(count_ + 3) / 4 * 16 * fours_);
     if (s.input == Number::u8) {
       const size_t groups = static_cast<size_t>(s.out_channels + 3) / 4;
       sums_ = reinterpret_cast<const int32_t*>(weights + groups * 16 * fours_) + word * 64;
@@ -137,17 +179,33 @@ class IntegerWord {
   void run(const Tile& tile) {
     const size_t row = fours_ * 4;
     for (int p = 0; p < P; ++p) gather(map_ + tile.window[p] * s_.in_channels, acts_ + p * row);
+    for (int p = 0; p < P; ++p) offset_[p] = class_offset(s_, e_, tile, p);
     alignas(64) int32_t acc[P][64];
+    constexpr int kPixels = P < Inner::kPixels ? P : Inner::kPixels;
     const int groups = (count_ + 3) / 4;
-    int g = 0;
-    for (; g + 4 <= groups; g += 4) some_groups<P, 4>(g, acc);
-    for (; g < groups; ++g) some_groups<P, 1>(g, acc);
+    for (int p = 0; p < P; p += kPixels) {
+      int g = 0;
+      for (; g + 4 <= groups; g += 4) some_groups<kPixels, 4>(g, 64, tile, p, acc + p);
+      for (; g < groups; ++g) some_groups<kPixels, 1>(g, 16 * (groups % 4), tile, p, acc + p);
+    }
+    if (direct_) return;
     for (int p = 0; p < P; ++p) finish(tile, p, acc[p]);
   }
 
  private:
   // Copies 16 bytes at a time beyond the ends of rows; see the top of the file.
   void gather(const Value* from, Value* to) const {
+    if (row_bytes_ > 16 && row_bytes_ <= 32) {  // 7 pixels of 3 bytes
+      auto* target = reinterpret_cast<uint8_t*>(to);
+      const size_t bytes = row_bytes_, stride = row_stride_;
+      for (int32_t ky = s_.kernel_height; ky != 0; --ky, from += stride, target += bytes) {
+        const auto* source = reinterpret_cast<const uint8_t*>(from);
+        const uint8x16_t first = vld1q_u8(source), second = vld1q_u8(source + 16);
+        vst1q_u8(target, first);
+        vst1q_u8(target + 16, second);
+      }
+      return;
+    }
     for (int32_t ky = 0; ky < s_.kernel_height; ++ky, from += row_stride_) {
       const auto* source = reinterpret_cast<const uint8_t*>(from);
       auto* target = reinterpret_cast<uint8_t*>(to) + ky * row_bytes_;
@@ -162,22 +220,47 @@ class IntegerWord {
       std::memcpy(out_.sums + pixel * s_.out_channels + word_ * 64, acc, 64 * sizeof *acc);
       return;
     }
-    const int32_t offset = class_offset(s_, e_, tile, p);
+    const int32_t offset = offset_[p];
     if (fixed_) return finish_fixed(*fixed_, pixel, offset, acc);
     out_.bits[pixel * s_.out_words() + word_] = fired(acc, e_.limit + offset + word_ * 64) ^ e_.invert[word_];
   }
 
   template <int P, int G>
-  void some_groups(int first, int32_t out[P][64]) const {
+  void some_groups(int first, size_t stride, const Tile& tile, int pixel, int32_t out[P][64]) const {
     int32x4_t acc[P][G];
     FLIPFLOW_UNROLL for (int g = 0; g < G; ++g) {
       const int32x4_t start = s_.input == Number::u8 ? vld1q_s32(sums_ + 4 * (first + g)) : vdupq_n_s32(0);
       FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) acc[p][g] = start;
     }
-    const size_t group = 16 * fours_;
-    Inner::template run<P, G>(acts_, fours_ * 4, weights_ + first * group, group, fours_, acc);
+    const int8_t* w = weights_ + first / 4 * 64 * fours_ + 16 * (first % 4);
+    Inner::template run<P, G>(acts_ + pixel * fours_ * 4, fours_ * 4, w, G == 4 ? 64 : stride, fours_, small_, acc);
+    if constexpr (G == 4) {
+      if (direct_) return write_bytes<P>(first, tile, pixel, acc);
+    }
     FLIPFLOW_UNROLL for (int p = 0; p < P; ++p) {
       FLIPFLOW_UNROLL for (int g = 0; g < G; ++g) vst1q_s32(out[p] + 4 * (first + g), acc[p][g]);
+    }
+  }
+
+  // int8 alone, from the accumulators of 16 channels.
+  template <int P, int G>
+  FLIPFLOW_INLINE void write_bytes(int first, const Tile& tile, int pixel, const int32x4_t (&acc)[P][G]) const {
+    const int32_t m = word_ * 64 + 4 * first;
+    const int8x16_t least = vdupq_n_s8(static_cast<int8_t>(e_.q_min)), most = vdupq_n_s8(static_cast<int8_t>(e_.q_max));
+    int32x4_t slope[G], left[G];
+    FLIPFLOW_UNROLL for (int g = 0; g < G; ++g) {
+      slope[g] = vld1q_s32(e_.slope + m + 4 * g);
+      left[g] = vld1q_s32(fixed_->left + 4 * (first + g));
+    }
+    auto* to = static_cast<int8_t*>(out_.fixed) + (tile.pixel + pixel) * s_.out_channels + m;
+    FLIPFLOW_UNROLL for (int p = 0; p < P; ++p, to += s_.out_channels) {
+      const int32_t* bias = e_.bias + offset_[pixel + p] + m;
+      int16x4_t value[G];
+      FLIPFLOW_UNROLL for (int g = 0; g < G; ++g) {
+        value[g] = vqmovn_s32(vshlq_s32(vmlaq_s32(vld1q_s32(bias + 4 * g), slope[g], acc[p][g]), left[g]));
+      }
+      const int8x16_t bytes = vqmovn_high_s16(vqmovn_s16(vcombine_s16(value[0], value[1])), vcombine_s16(value[2], value[3]));
+      vst1q_s8(to, vmaxq_s8(vminq_s8(bytes, most), least));
     }
   }
 
@@ -190,6 +273,9 @@ class IntegerWord {
   const int32_t count_;
   const int8_t* weights_;
   const int32_t* sums_ = nullptr;
+  bool small_;           // no weight is -128, as far as that is worth a look
+  bool direct_ = false;  // write_bytes() does it
+  int32_t offset_[4];    // of the classes of the tile's pixels
   std::optional<FixedWord> fixed_;  // form fixed of full words
   alignas(64) Value acts_[4 * kMaxFanIn + 64];
 };

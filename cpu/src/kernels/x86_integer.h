@@ -4,7 +4,8 @@
 //   vnni: vpdpbusd, 64 MAC an instruction. It wants unsigned activations: signed ones are stored with 128 added, and the
 //         accumulators start at -128 * (sum of the channel's weights), which lies with the packed weights.
 //   madd: activations and weights widened to int16, vpmaddwd: exact whatever the numbers are. vpmaddubsw is not used: it
-//         saturates, at 255 * 127 + 255 * 127 for one. Weights are widened once for all tiles where there is room.
+//         saturates, at 255 * 127 + 255 * 127 for one. Weights are widened once for all tiles where there
+//         is room.
 //
 // The kernels are constants, not objects of another file: a table made of them needs no code that runs at start-up,
 // which would be compiled for an instruction set that the processor may not have.

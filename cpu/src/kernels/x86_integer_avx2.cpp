@@ -10,7 +10,7 @@ namespace {
 
 constexpr int32_t kRoom = 40960;  // bytes for the widened weights of 64 channels
 
-// kWide: bytes for weights that are widened before the tiles, [rows][pairs][blocks][16][2] in int16; 0: each tile does it.
+// kWide: bytes for weights that are widened before the tiles, int16 [rows][pairs][blocks][16][2]; 0: each tile does it.
 template <int32_t kWide>
 struct Madd256 {
   static constexpr int32_t kWideBytes = kWide;

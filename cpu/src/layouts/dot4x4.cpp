@@ -1,9 +1,10 @@
-// Layout::dot4x4: int8 weights for NEON, in groups of four output channels and four fan-in values.
+// Layout::dot4x4: int8 weights for NEON, in groups of four output channels and four fan-in values, up to four groups together.
 //
 // The fan-in of a channel is its taps * in_channels values, in the order of Layout::rows, with zeros up to a multiple of 4.
-//   [channels / 4][fan-in / 4][4 channels][4 values] of int8, channels rounded up to 4 with zeros;
+//   [channels / 16][fan-in / 4][16 channels][4 values] of int8, channels rounded up to 4 with zeros: the last block may be narrower;
 // and where the input is u8, [channels / 4][4 channels] of int32: 128 times the sum of the channel's weights, which gives back
 // what the kernels' shift of u8 inputs to int8 takes away.
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/kernels.h"
@@ -15,7 +16,8 @@ size_t fan_in(const Shape& s) { return static_cast<size_t>(s.taps()) * s.in_chan
 size_t padded_fan_in(const Shape& s) { return (fan_in(s) + 3) / 4 * 4; }
 size_t padded_outputs(const Shape& s) { return static_cast<size_t>(s.out_channels + 3) / 4 * 4; }
 size_t place(const Shape& s, size_t m, size_t k) {
-  return m / 4 * 4 * padded_fan_in(s) + k / 4 * 16 + m % 4 * 4 + k % 4;
+  const size_t block = m / 16 * 16, width = std::min<size_t>(16, padded_outputs(s) - block);
+  return block * padded_fan_in(s) + k / 4 * 4 * width + (m - block) * 4 + k % 4;
 }
 
 size_t dot4x4_bytes(const Shape& s) {
