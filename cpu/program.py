@@ -29,10 +29,9 @@ class Layout(IntEnum):
 
     ROWS = 0
     LANES = 1
-    NIBBLES = 2
-    QUADS = 3
-    DOT4X16 = 4
-    DOT4X4 = 5
+    QUADS = 2
+    DOT4X16 = 3
+    DOT4X4 = 4
 
 
 class OpKind(IntEnum):

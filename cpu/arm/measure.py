@@ -165,7 +165,18 @@ def count_network(folder: Path) -> list[Count]:
     expected = reference.run(net, pixels)
     counts = []
     for isa in KERNEL_FLAGS:
-        options = [plan, "--isa", isa, "--warmup", "0", "--input", image, "--output", logits, "--repeat"]
+        options: list[str | Path] = [
+            plan,
+            "--isa",
+            isa,
+            "--warmup",
+            "0",
+            "--input",
+            image,
+            "--output",
+            logits,
+            "--repeat",
+        ]
         once, more = (executed(folder, build_dir / "flipflow-runner", [*options, repeats]) for repeats in ("1", "3"))
         if not np.array_equal(np.fromfile(logits, np.int32), expected.reshape(-1)):
             print(f"{isa} gives other logits than the reference", file=sys.stderr)

@@ -25,7 +25,6 @@ const LayoutCodec* codec_of(Layout layout) {
   switch (layout) {
     case Layout::rows: return &rows_codec;
     case Layout::lanes: return &lanes_codec;
-    case Layout::nibbles: return &nibbles_codec;
     case Layout::quads: return &quads_codec;
     case Layout::dot4x16: return &dot4x16_codec;
     case Layout::dot4x4: return &dot4x4_codec;
@@ -37,7 +36,6 @@ bool layout_fits(Layout layout, const Shape& shape) {
   switch (layout) {
     case Layout::rows: return true;
     case Layout::lanes:
-    case Layout::nibbles:
     case Layout::quads: return shape.weights == Number::bits;
     case Layout::dot4x16:
     case Layout::dot4x4: return shape.weights == Number::i8;
@@ -57,8 +55,8 @@ Layout layout_for(std::string_view isa, const Shape& shape) {
 }
 
 const char* layout_name(Layout layout) {
-  constexpr const char* kNames[] = {"rows", "lanes", "nibbles", "quads", "dot4x16", "dot4x4"};
-  return static_cast<uint32_t>(layout) < 6 ? kNames[static_cast<uint32_t>(layout)] : "?";
+  constexpr const char* kNames[] = {"rows", "lanes", "quads", "dot4x16", "dot4x4"};
+  return static_cast<uint32_t>(layout) < 5 ? kNames[static_cast<uint32_t>(layout)] : "?";
 }
 
 }  // namespace flipflow

@@ -320,7 +320,7 @@ void test_malformed() {
       {"gives a map of", [](PlanBuilder& b) { b.ops[1].kernel_width = 1; }},
       {"weights have 48 bytes", [](PlanBuilder& b) { b.tensors[2].channels = b.header.classes = 4; }},
       {"layout 9", [](PlanBuilder& b) { b.ops[1].layout = static_cast<Layout>(9); }},
-      {"layout 4", [](PlanBuilder& b) { b.ops[1].layout = Layout::dot4x16; }},
+      {"layout dot4x16", [](PlanBuilder& b) { b.ops[1].layout = Layout::dot4x16; }},
       {"beyond the last channel", [](PlanBuilder& b) { b.blobs[b.ops[1].weights].second[4] = 1; }},
       {"no weights", [](PlanBuilder& b) { b.ops[1].weights = kNone; }},
       {"no threshold", [](PlanBuilder& b) { b.ops[0].threshold = kNone; }},

@@ -21,7 +21,7 @@ namespace flipflow {
 
 // What is not linked in is null, so that one set can be tested alone.
 #define FLIPFLOW_WEAK extern __attribute__((weak))
-FLIPFLOW_WEAK const LayoutCodec lanes_codec, nibbles_codec, quads_codec, dot4x16_codec, dot4x4_codec;
+FLIPFLOW_WEAK const LayoutCodec lanes_codec, quads_codec, dot4x16_codec, dot4x4_codec;
 #if defined(__x86_64__)
 FLIPFLOW_WEAK const Kernels avx2_kernels, avx512bw_kernels, avx512_kernels;
 #endif
@@ -225,7 +225,7 @@ std::string describe(const Case& c) {
 }
 
 const LayoutCodec* codec_of(Layout layout) {
-  const LayoutCodec* codecs[] = {&rows_codec, &lanes_codec, &nibbles_codec, &quads_codec, &dot4x16_codec, &dot4x4_codec};
+  const LayoutCodec* codecs[] = {&rows_codec, &lanes_codec, &quads_codec, &dot4x16_codec, &dot4x4_codec};
   for (const LayoutCodec* codec : codecs)
     if (codec != nullptr && codec->layout == layout) return codec;
   return nullptr;

@@ -35,11 +35,10 @@ enum class Border : uint32_t { zeros = 0, ones = 1 };
 // How weights lie in memory. One source file in layouts/ for each; all are portable, so any machine can write any plan.
 enum class Layout : uint32_t {
   rows = 0,     // binary: [m][kh][kw][words] of 64-bit words; integer: [m][kh][kw][c]; what the scalar kernels read
-  lanes = 1,    // binary, AVX-512
-  nibbles = 2,  // binary, AVX2
-  quads = 3,    // binary, NEON
-  dot4x16 = 4,  // integer, x86: VNNI and its substitutes
-  dot4x4 = 5,   // integer, NEON
+  lanes = 1,    // binary, x86
+  quads = 2,    // binary, NEON
+  dot4x16 = 3,  // integer, x86: VNNI and its substitutes
+  dot4x4 = 4,   // integer, NEON
 };
 
 struct Shape {
@@ -116,7 +115,7 @@ struct LayoutCodec {
   void (*unpack)(const Shape&, const void* packed, void* rows);
 };
 
-extern const LayoutCodec rows_codec, lanes_codec, nibbles_codec, quads_codec, dot4x16_codec, dot4x4_codec;
+extern const LayoutCodec rows_codec, lanes_codec, quads_codec, dot4x16_codec, dot4x4_codec;
 extern const Kernels scalar_kernels;
 #if defined(__x86_64__)
 extern const Kernels avx2_kernels, avx512bw_kernels, avx512_kernels;

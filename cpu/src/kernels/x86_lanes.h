@@ -209,13 +209,8 @@ struct Left {
   typename V::T planes[3 + V::kLevels], count;
 };
 
-// Mismatches of P pixels over `units` words (at most kMaxUnits).
 template <class V, int P>
-FLIPFLOW_INLINE void count_units(Stream<V, P> source, int32_t units, Left<V>* left) {
-  Planes<V, P> planes;
-  clear<V, P>(planes);
-  add_rest<V, P, 0>(source, planes, units);
-  for (int32_t i = units >> V::kLevels; i > 0; --i) add_top<V, P>(source, planes);
+FLIPFLOW_INLINE void keep(const Planes<V, P>& planes, Left<V>* left) {
   FLIPFLOW_UNROLL
   for (int p = 0; p < P; ++p) {
     left[p].planes[0] = planes.one[p], left[p].planes[1] = planes.two[p], left[p].planes[2] = planes.four[p];
@@ -223,6 +218,51 @@ FLIPFLOW_INLINE void count_units(Stream<V, P> source, int32_t units, Left<V>* le
     for (int k = 0; k < V::kLevels; ++k) left[p].planes[3 + k] = planes.high[k][p];
     left[p].count = planes.count[p];
   }
+}
+
+// Mismatches of P pixels over `units` words (at most kMaxUnits).
+template <class V, int P>
+FLIPFLOW_INLINE void count_units(Stream<V, P> source, int32_t units, Left<V>* left) {
+  Planes<V, P> planes;
+  clear<V, P>(planes);
+  add_rest<V, P, 0>(source, planes, units);
+  for (int32_t i = units >> V::kLevels; i > 0; --i) add_top<V, P>(source, planes);
+  keep<V, P>(planes, left);
+}
+
+// The same for both halves of a block. They take turns every few words, to find each other's halves of cache lines near.
+template <class V, int P>
+FLIPFLOW_INLINE void count_halves(const Stream<V, P>& start, int32_t units, Left<V> (*left)[P]) {
+  constexpr int32_t kTurn = 4;
+  Planes<V, P> kept[2];
+  const int32_t all = units >> V::kLevels, rest = units - (all << V::kLevels);
+  int32_t done = 0;
+  do {
+    const int32_t turn = least(all - done, kTurn), skip = done == 0 ? 0 : rest + (done << V::kLevels);
+    FLIPFLOW_KEEP_LOOP
+    for (int half = 0; half < 2; ++half) {
+      Stream<V, P> source = start;
+      source.weights += half * V::kBytes + static_cast<int64_t>(skip) * kUnitBytes;
+      source.offsets += skip;
+      Planes<V, P> planes;
+      if (done == 0) {
+        clear<V, P>(planes);
+        add_rest<V, P, 0>(source, planes, rest);
+      } else {
+        planes = kept[half];
+      }
+      for (int32_t i = turn; i > 0; --i) add_top<V, P>(source, planes);
+      kept[half] = planes;
+      keep<V, P>(planes, left[half]);
+    }
+    done += turn;
+  } while (done < all);
+}
+
+template <class V, int P>
+FLIPFLOW_INLINE void count_parts(const Stream<V, P>& source, int32_t units, Left<V> (*left)[P]) {
+  if constexpr (V::kParts == 1) count_units<V, P>(source, units, left[0]);
+  else count_halves<V, P>(source, units, left);
 }
 
 // 16-bit counts: low: bytes 0, 2, ... of the lanes, high: the others.
@@ -253,11 +293,8 @@ FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* we
   source.offset = 0;
   source.offsets = offsets;
   if (w.units <= kMaxUnits) {
-    FLIPFLOW_UNROLL
-    for (int part = 0; part < V::kParts; ++part) {
-      source.weights = weights + part * V::kBytes;
-      count_units<V, P>(source, w.units, left[part]);
-    }
+    source.weights = weights;
+    count_parts<V, P>(source, w.units, left);
     FLIPFLOW_KEEP_LOOP  // the code of a tile is to stay within the processor's cache of decoded instructions
     for (int p = 0; p < P; ++p) {
       FLIPFLOW_UNROLL
@@ -270,10 +307,8 @@ FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* we
   for (int32_t first = 0; first < w.units; first += kMaxUnits) {
     const int32_t units = least(kMaxUnits, w.units - first);
     fill_offsets(s, w, first, units, offsets);
-    for (int part = 0; part < V::kParts; ++part) {
-      source.weights = weights + static_cast<int64_t>(first) * kUnitBytes + part * V::kBytes;
-      count_units<V, P>(source, units, left[part]);
-    }
+    source.weights = weights + static_cast<int64_t>(first) * kUnitBytes;
+    count_parts<V, P>(source, units, left);
     for (int p = 0; p < P; ++p) {
       for (int part = 0; part < V::kParts; ++part) {
         add_up<V>(left[part][p], low[part], high[part]);
