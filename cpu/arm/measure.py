@@ -257,7 +257,9 @@ def main() -> None:
     published = [Loop(name, insns, dict(zip(PROCESSORS, cycles, strict=True))) for name, insns, cycles in PUBLISHED]
     loops = predict(options.compiler, options.build_dir) + published
     if options.json:
-        print(json.dumps({"counts": [asdict(c) for c in counts], "loops": [asdict(loop) for loop in loops]}, indent=2))
+        version = subprocess.run([options.compiler, "--version"], capture_output=True, text=True, check=True).stdout
+        document = {"counts": [asdict(c) for c in counts], "loops": [asdict(loop) for loop in loops]}
+        print(json.dumps({"compiler": version.splitlines()[0], **document}, indent=2))
     else:
         report(counts, loops)
 
