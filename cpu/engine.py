@@ -173,7 +173,7 @@ def _load(plan: Path | str | bytes, where: str) -> Any:
             return native.Plan.open(str(plan))
     except OSError as error:
         raise FlipflowError("E555", f"it cannot be read ({error.strerror}).", where, "Name a plan file.") from error
-    except (native.PlanError, UnicodeDecodeError) as error:  # the latter where a message quotes a name that is no text
+    except native.PlanError as error:
         raise FlipflowError(
             "E554", f"{error}.", where, "Write the plan anew, with this version of flipflow."
         ) from error

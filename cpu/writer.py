@@ -1,19 +1,21 @@
 """Plan files: header, tables and blobs as src/plan_format.h lays them down."""
 
 import hashlib
+import re
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from flipflow.cpu import arena
 from flipflow.cpu.isa import core
 from flipflow.cpu.program import NONE, Layout, Line, Number, Op, OpKind, Program, Tensor
+from flipflow.cpu.requant import trailing_zeros, width
 from flipflow.export.integer.net import ActType, IntegerNet
 
 MAGIC = b"FLIPPLAN"
 VERSION = 1
-ALIGNMENT = 64
+WEIGHTS_ALIGNMENT, ALIGNMENT = 64, 8
 HEADER = np.dtype(
     [
         ("magic", "S8"), ("version", "<u4"), ("header_bytes", "<u4"), ("file_bytes", "<u8"),
@@ -37,44 +39,75 @@ OP = np.dtype(
         ("q_range", "<i4", 2), ("r_range", "<i4", 2),
     ]
 )  # fmt: skip
-BLOB = np.dtype([("offset", "<u8"), ("bytes", "<u8"), ("element", "<u4"), ("reserved", "<u4")])
-_BYTES, _I8, _U8, _I16, _I32, _U64 = range(6)
+BLOB = np.dtype(
+    [
+        ("offset", "<u4"), ("bytes", "<u4"), ("element", "<u4"), ("width", "u1"), ("shift", "u1"), ("is_signed", "u1"),
+        ("reserved", "u1"),
+    ]
+)  # fmt: skip
+_BYTES, _I8, _U8, _I16, _I32, _U64, _PACKED = range(7)
 _ELEMENTS = ((_I8, np.int8), (_U8, np.uint8), (_I16, np.int16), (_I32, np.int32))
 _BORDER_ONES = 3
 
 
+@dataclass(frozen=True)
+class _Blob:
+    """Data behind the tables: an entry of the blob table, without its place."""
+
+    element: int
+    data: bytes
+    width: int = 0
+    shift: int = 0
+    is_signed: bool = False
+    alignment: int = ALIGNMENT
+
+
 class _Blobs:
-    """The data behind the tables. Equal blobs are stored once."""
+    """All blobs by index. Equal ones are stored once."""
 
     def __init__(self) -> None:
-        self.entries: list[tuple[int, bytes]] = []
-        self._known: dict[tuple[int, bytes], int] = {}
+        self.entries: list[_Blob] = []
+        self._known: dict[_Blob, int] = {}
 
-    def add(self, element: int, data: bytes) -> int:
+    def add(self, blob: _Blob) -> int:
         """Index of a blob."""
-        key = element, data
-        if key not in self._known:
-            self._known[key] = len(self.entries)
-            self.entries.append(key)
-        return self._known[key]
+        if blob not in self._known:
+            self._known[blob] = len(self.entries)
+            self.entries.append(blob)
+        return self._known[blob]
+
+    def text(self, name: str) -> int:
+        """A name; what is not printable ASCII becomes a question mark."""
+        return self.add(_Blob(_BYTES, re.sub("[^ -~]", "?", name).encode()))
 
     def numbers(self, values: np.ndarray | None) -> int:
-        """A number for each channel, or one for all where they are equal, in the narrowest type."""
+        """A number for each channel, or one for all where they are equal, in the fewest bits."""
         if values is None:
             return NONE
-        if np.all(values == values[0]):
-            values = values[:1]
         low, high = int(values.min()), int(values.max())
-        for element, kind in _ELEMENTS:
-            if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-                return self.add(element, np.ascontiguousarray(values, np.dtype(kind).newbyteorder("<")).tobytes())
-        raise OverflowError(f"constants {low} to {high} do not fit 32 bits")
+        if low < np.iinfo(np.int32).min or high > np.iinfo(np.int32).max:
+            raise OverflowError(f"constants {low} to {high} do not fit 32 bits")
+        element, kind = next(
+            entry for entry in _ELEMENTS if np.iinfo(entry[1]).min <= low and high <= np.iinfo(entry[1]).max
+        )
+        if low < high and width(values) < np.iinfo(kind).bits:
+            return self.add(_packed(values.astype(np.int64)))
+        chosen = values[:1] if low == high else values
+        return self.add(_Blob(element, np.ascontiguousarray(chosen, np.dtype(kind).newbyteorder("<")).tobytes()))
 
     def invert(self, flags: np.ndarray | None) -> int:
         """One 64-bit word for each 64 channels; none where nothing is inverted."""
         if flags is None or not np.any(flags):
             return NONE
-        return self.add(_U64, packed_words(flags).tobytes())
+        return self.add(_Blob(_U64, packed_words(flags).tobytes()))
+
+
+def _packed(values: np.ndarray) -> _Blob:
+    """Numbers in as many bits as the widest of them needs, those left out that are 0 in all."""
+    bits, ending = width(values), trailing_zeros(values)
+    flags = (values[:, None] >> (ending + np.arange(bits))) & 1
+    data = np.packbits(flags.astype(bool).reshape(-1), bitorder="little").tobytes()
+    return _Blob(_PACKED, data, bits, ending, bool(values.min() < 0))
 
 
 def serialize(program: Program, net: IntegerNet, isa: str) -> bytes:
@@ -107,11 +140,12 @@ def _assemble(head: np.ndarray, tensors: np.ndarray, ops: np.ndarray, blobs: _Bl
     table = np.zeros(len(blobs.entries), BLOB)
     end = HEADER.itemsize + tensors.nbytes + ops.nbytes + table.nbytes
     pieces: list[bytes] = []
-    for entry, (element, data) in zip(table, blobs.entries, strict=True):
-        start = -(-end // ALIGNMENT) * ALIGNMENT
-        entry["offset"], entry["bytes"], entry["element"] = start, len(data), element
-        pieces += [bytes(start - end), data]
-        end = start + len(data)
+    # By alignment, so that few bytes are lost between them.
+    for index, blob in sorted(enumerate(blobs.entries), key=lambda entry: entry[1].alignment):
+        start = -(-end // blob.alignment) * blob.alignment
+        table[index] = (start, len(blob.data), blob.element, blob.width, blob.shift, blob.is_signed, 0)
+        pieces += [bytes(start - end), blob.data]
+        end = start + len(blob.data)
     body = tensors.tobytes() + ops.tobytes() + table.tobytes() + b"".join(pieces)
     head["file_bytes"] = end
     checksum = zlib.crc32(head.tobytes())  # with both checksums as 0
@@ -121,7 +155,7 @@ def _assemble(head: np.ndarray, tensors: np.ndarray, ops: np.ndarray, blobs: _Bl
 
 def _fill(entry: np.void, op: Op, program: Program, isa: str, blobs: _Blobs) -> None:
     """One operator's fields."""
-    entry["kind"], entry["name"] = op.kind, blobs.add(_BYTES, op.name.encode())
+    entry["kind"], entry["name"] = op.kind, blobs.text(op.name)
     entry["in"], entry["out"] = op.inputs, op.outputs
     entry["kernel"], entry["stride"], entry["pads"] = op.window.kernel, op.window.stride, op.window.pads
     entry["pool_kernel"], entry["pool_stride"], entry["pool_pads"] = op.pool.kernel, op.pool.stride, op.pool.pads
@@ -134,7 +168,7 @@ def _fill(entry: np.void, op: Op, program: Program, isa: str, blobs: _Blobs) -> 
     if op.line is not None:
         _fill_line(entry, op.line, blobs)
     if op.levels is not None:
-        entry["levels"] = blobs.add(_I32, np.ascontiguousarray(op.levels, "<i4").tobytes())
+        entry["levels"] = blobs.add(_Blob(_I32, np.ascontiguousarray(op.levels, "<i4").tobytes()))
 
 
 def _fill_line(entry: np.void, line: Line, blobs: _Blobs) -> None:
@@ -150,7 +184,7 @@ def _fill_weights(entry: np.void, op: Op, weights: np.ndarray, program: Program,
     layout = Layout.ROWS if isa == "scalar" else Layout(core().layout_for(isa, shape))
     data = rows if layout is Layout.ROWS else core().pack(int(layout), shape, np.frombuffer(rows, np.uint8))
     entry["weight_number"], entry["layout"] = number, layout
-    entry["weights"] = blobs.add(_BYTES, data)
+    entry["weights"] = blobs.add(_Blob(_BYTES, data, alignment=WEIGHTS_ALIGNMENT))
 
 
 def _weight_number(op: Op, weights: np.ndarray) -> Number:

@@ -8,7 +8,7 @@
 
 docs/configuration.md comes from the pydantic models, docs/errors.md from flipflow/catalogue.py. In README.md and
 docs/*.md the text between `<!-- generated:RUN/BLOCK -->` and `<!-- /generated -->` comes from docs/results/RUN.json;
-BLOCK is a name in result_tables.BLOCKS; for benchmarks (RUN is cpu-TARGET) in bench_tables.BLOCKS; in arm_tables.BLOCKS for RUN arm.
+BLOCK is a name in result_tables.BLOCKS; for benchmarks (RUN is cpu-TARGET) in bench_tables.BLOCKS; for arm in arm_tables.BLOCKS.
 """
 
 import argparse

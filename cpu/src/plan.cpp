@@ -122,12 +122,24 @@ void Plan::check_tables() {
   if (h.blobs > 0) std::memcpy(blobs_.data(), data_ + end - h.blobs * sizeof(PlanBlob), h.blobs * sizeof(PlanBlob));
   for (uint32_t i = 0; i < h.blobs; ++i) {
     const PlanBlob& b = blobs_[i];
-    if (b.offset % 64 != 0 || b.offset < end || b.offset > bytes_ || b.bytes > bytes_ - b.offset) {
-      fail(Code::malformed, "blob %u (%llu bytes at %llu) does not lie in the plan at a multiple of 64", i,
-           static_cast<unsigned long long>(b.bytes), static_cast<unsigned long long>(b.offset));
+    if (b.offset % 8 != 0 || b.offset < end || b.offset > bytes_ || b.bytes > bytes_ - b.offset) {
+      fail(Code::malformed, "blob %u (%u bytes at %u) does not lie in the plan at a multiple of 8", i, b.bytes, b.offset);
     }
-    if (b.element > Element::u64) fail(Code::malformed, "blob %u has the unknown element type %u", i, static_cast<uint32_t>(b.element));
+    if (b.element > Element::packed) fail(Code::malformed, "blob %u has the unknown element type %u", i, static_cast<uint32_t>(b.element));
+    if (b.element == Element::packed && (b.width < 1 || b.is_signed > 1 || b.width + b.shift > 31 + b.is_signed)) {
+      fail(Code::malformed, "blob %u has numbers of %u bits times 2^%u, which 32 bits do not hold", i, b.width, b.shift);
+    }
   }
+}
+
+// Number `m` of a blob of packed numbers.
+static int32_t packed_value(const PlanBlob& b, const uint8_t* bytes, int32_t m) {
+  const size_t bit = static_cast<size_t>(m) * b.width, first = bit / 8;
+  uint64_t word = 0;
+  std::memcpy(&word, bytes + first, std::min<size_t>(sizeof word, b.bytes - first));
+  word = word >> (bit % 8) << (64 - b.width);
+  const int64_t number = b.is_signed != 0 ? static_cast<int64_t>(word) >> (64 - b.width) : static_cast<int64_t>(word >> (64 - b.width));
+  return static_cast<int32_t>(number * (int64_t{1} << b.shift));
 }
 
 int32_t Plan::value(int32_t index, int32_t m) const {
@@ -137,15 +149,16 @@ int32_t Plan::value(int32_t index, int32_t m) const {
     case Element::i8: return reinterpret_cast<const int8_t*>(numbers)[b.bytes == 1 ? 0 : m];
     case Element::u8: return numbers[b.bytes == 1 ? 0 : m];
     case Element::i16: return reinterpret_cast<const int16_t*>(numbers)[b.bytes == 2 ? 0 : m];
+    case Element::packed: return packed_value(b, numbers, m);
     default: return reinterpret_cast<const int32_t*>(numbers)[b.bytes == 4 ? 0 : m];
   }
 }
 
 std::string Plan::name(const PlanOp& op) const {
   if (op.name < 0 || op.name >= static_cast<int32_t>(header().blobs)) return "?";
-  std::string text(static_cast<const char*>(data(op.name)), std::min<uint64_t>(blob(op.name).bytes, 256));
+  std::string text(static_cast<const char*>(data(op.name)), std::min<uint32_t>(blob(op.name).bytes, 256));
   for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 32 || c == 127) c = '?';
+    if (c < ' ' || c > '~') c = '?';  // before the name has been checked
   }
   return text;
 }

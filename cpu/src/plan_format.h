@@ -1,6 +1,6 @@
 // The plan file: a flat program for one network. Little-endian, naturally aligned, read in place.
 //
-//   Header | Tensor[tensors] | Op[ops] | Blob[blobs] | blob data, each at a multiple of 64
+//   Header | Tensor[tensors] | Op[ops] | Blob[blobs] | blob data, weights at multiples of 64, others at multiples of 8
 //
 // checksums: CRC-32 (zlib's polynomial) of the header with both checksums as 0, and of everything behind the header.
 // Nothing in a file is trusted: the loader checks every index, size and range before the first use (plan.cpp).
@@ -58,7 +58,7 @@ enum class OpKind : uint32_t {
 // each border class's own constants when it loads the plan.
 struct PlanOp {
   OpKind kind;
-  int32_t name;          // blob: characters, not terminated
+  int32_t name;          // blob: printable ASCII characters, not terminated; or kNone
   int32_t in[2], out[2]; // tensors, or kNone
   int32_t kernel_height, kernel_width, stride_height, stride_width;
   int32_t pad_top, pad_left, pad_bottom, pad_right;
@@ -77,14 +77,20 @@ struct PlanOp {
 };
 static_assert(sizeof(PlanOp) == 4 * 37);
 
-// Numbers in blobs: as stored, one for each output channel, or a single one that stands for all.
-enum class Element : uint32_t { bytes = 0, i8 = 1, u8 = 2, i16 = 3, i32 = 4, u64 = 5 };
+// Numbers in blobs: one for each output channel, or a single one that stands for all. Packed ones follow each other without gaps,
+// from the lowest bit of the first byte on, one for each channel: `width` bits, two's complement where `is_signed`, times 2^shift.
+enum class Element : uint32_t { bytes = 0, i8 = 1, u8 = 2, i16 = 3, i32 = 4, u64 = 5, packed = 6 };
 
 struct PlanBlob {
-  uint64_t offset, bytes;
+  PlanBlob() = default;
+  PlanBlob(uint64_t offset, uint64_t bytes, Element element, uint8_t width)
+      : offset(static_cast<uint32_t>(offset)), bytes(static_cast<uint32_t>(bytes)), element(element), width(width) {}
+
+  uint32_t offset, bytes;
   Element element;
-  uint32_t reserved;
+  uint8_t width;  // of packed numbers, 1 to 32; with shift, at most 32 bits, or 31 where not signed
+  uint8_t shift = 0, is_signed = 0, reserved = 0;
 };
-static_assert(sizeof(PlanBlob) == 24);
+static_assert(sizeof(PlanBlob) == 16);
 
 }  // namespace flipflow

@@ -110,15 +110,18 @@ void check_conv_weights(const Plan& plan, int32_t index, int32_t channels) {
   want(plan, index, int64_t{channels} * shape.taps() * ((int64_t{shape.in_channels} + 63) / 64 * 64) <= kMaxElements,
        "it has more weights than this engine takes");
   const LayoutCodec* codec = codec_of(op.layout);
-  if (codec == nullptr || !layout_fits(op.layout, shape)) {
-    fail(Code::malformed, "%s: layout %u does not hold weights of type %s for inputs of type %s", place(plan, index).c_str(),
-         static_cast<uint32_t>(op.layout), number_name(shape.weights), number_name(shape.input));
+  if (codec == nullptr) fail(Code::malformed, "%s: there is no layout %u", place(plan, index).c_str(), static_cast<uint32_t>(op.layout));
+  if (!layout_fits(op.layout, shape)) {
+    fail(Code::malformed, "%s: layout %s does not hold weights of type %s for inputs of type %s", place(plan, index).c_str(),
+         layout_name(op.layout), number_name(shape.weights), number_name(shape.input));
   }
   const uint64_t needed = codec->bytes(shape);
-  if (plan.blob(op.weights).bytes != needed) {
-    fail(Code::malformed, "%s: its weights have %llu bytes, but layout %s needs %llu", place(plan, index).c_str(),
-         static_cast<unsigned long long>(plan.blob(op.weights).bytes), layout_name(op.layout), static_cast<unsigned long long>(needed));
+  const PlanBlob& weights = plan.blob(op.weights);
+  if (weights.bytes != needed) {
+    fail(Code::malformed, "%s: its weights have %u bytes, but layout %s needs %llu", place(plan, index).c_str(), weights.bytes,
+         layout_name(op.layout), static_cast<unsigned long long>(needed));
   }
+  want(plan, index, weights.offset % 64 == 0, "its weights do not lie at a multiple of 64");
 }
 
 // In layout rows the unused bits of a word would count as mismatches. Other layouts cannot be looked at so cheaply; there such bits only

@@ -57,6 +57,19 @@ bool in_place(const Plan& plan, const PlanOp& op, int32_t written, int32_t read)
   }
 }
 
+// Messages quote names, and nothing but plain text may come out of a file.
+void check_name(const Plan& plan, int32_t index) {
+  const int32_t name = plan.op(index).name;
+  if (name == kNone) return;
+  if (name < 0 || name >= static_cast<int32_t>(plan.header().blobs)) {
+    fail(Code::malformed, "operator %d: its name is blob %d of %u", index, name, plan.header().blobs);
+  }
+  const char* text = static_cast<const char*>(plan.data(name));
+  if (!std::all_of(text, text + plan.blob(name).bytes, [](char c) { return c >= ' ' && c <= '~'; })) {
+    fail(Code::malformed, "operator %d: its name is not printable ASCII", index);
+  }
+}
+
 }  // namespace
 
 void check_order(const Plan& plan) {
@@ -116,7 +129,8 @@ void Plan::check_ops() {
     for (const int32_t t : {op.in[0], op.in[1], op.out[0], op.out[1]}) {
       if (t < kNone || t >= tensors()) fail(Code::malformed, "%s names tensor %d of %d", place(*this, i).c_str(), t, tensors());
     }
-    for (const int32_t b : {op.name, op.weights, op.threshold, op.invert, op.slope, op.bias, op.shift, op.levels}) {
+    check_name(*this, i);
+    for (const int32_t b : {op.weights, op.threshold, op.invert, op.slope, op.bias, op.shift, op.levels}) {
       if (b < kNone || b >= static_cast<int32_t>(blobs_.size())) {
         fail(Code::malformed, "%s names blob %d of %zu", place(*this, i).c_str(), b, blobs_.size());
       }

@@ -69,17 +69,19 @@ std::string place(const Plan& plan, int32_t op) {
 void check_numbers(const Plan& plan, int32_t index, const char* field, int32_t blob, int32_t channels) {
   if (blob == kNone) fail(Code::malformed, "%s has no %s", place(plan, index).c_str(), field);
   const PlanBlob& b = plan.blob(blob);
-  uint64_t size = 0;
+  uint64_t bits = 0;
   switch (b.element) {
     case Element::i8:
-    case Element::u8: size = 1; break;
-    case Element::i16: size = 2; break;
-    case Element::i32: size = 4; break;
+    case Element::u8: bits = 8; break;
+    case Element::i16: bits = 16; break;
+    case Element::i32: bits = 32; break;
+    case Element::packed: bits = b.width; break;
     default: fail(Code::malformed, "%s: its %s is not a blob of integers", place(plan, index).c_str(), field);
   }
-  if (b.bytes != size && b.bytes != size * channels) {
-    fail(Code::malformed, "%s: its %s has %llu bytes, neither one number nor one for each of %d channels", place(plan, index).c_str(),
-         field, static_cast<unsigned long long>(b.bytes), channels);
+  const bool all = b.bytes == (static_cast<uint64_t>(channels) * bits + 7) / 8;
+  if (!all && (b.element == Element::packed || b.bytes * uint64_t{8} != bits)) {
+    fail(Code::malformed, "%s: its %s has %u bytes, neither one number nor one for each of %d channels", place(plan, index).c_str(), field,
+         b.bytes, channels);
   }
 }
 

@@ -320,6 +320,8 @@ FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* we
   for (int p = 0; p < P; ++p) finish.wide(y[p], x[p], total[p]);
 }
 
+FLIPFLOW_INLINE int64_t least64(int64_t a, int64_t b) { return a < b ? a : b; }
+
 template <class V, class Finish>
 FLIPFLOW_INLINE void lanes_run(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue,
                                const Outputs& out, const Share& share) {
@@ -332,7 +334,12 @@ FLIPFLOW_INLINE void lanes_run(const Shape& s, const void* packed, const void* s
     const uint8_t* weights = static_cast<const uint8_t*>(packed) + static_cast<int64_t>(first / 64) * w.units * kUnitBytes;
     Finish finish(s, epilogue, out, first);
     int32_t pixel = share.row_begin * s.out_width, y = share.row_begin, x = 0;
+    // Each block's weights are read once, from far away: every tile asks for a part of the next block's.
+    const int64_t block = first + 64 < share.channel_end ? w.units * int64_t{kUnitBytes} : 0;
+    const int64_t part = block / ((pixels - pixel) / V::kPixels + 1) / 64 * 64 + 64;
+    int64_t ahead = block;
     for (; pixel + V::kPixels <= pixels; pixel += V::kPixels) {
+      for (const int64_t end = least64(ahead + part, 2 * block); ahead < end; ahead += 64) __builtin_prefetch(weights + ahead, 0, 2);
       run_tile<V, V::kPixels>(s, w, weights, map, offsets, y, x, finish);
     }
     for (; pixel < pixels; ++pixel) run_tile<V, 1>(s, w, weights, map, offsets, y, x, finish);

@@ -13,6 +13,7 @@ from flipflow.cpu import Engine, compile_plan, write_plan
 from flipflow.cpu.arena import lifetimes, place
 from flipflow.cpu.lower import lower
 from flipflow.cpu.program import NONE, Form, OpKind
+from flipflow.cpu.writer import _Blobs
 from flipflow.errors import FlipflowError
 from flipflow.export.integer.net import ActType, Add, Conv, IntegerNet, Linear, MaxPool, Threshold
 from flipflow.sim import reference
@@ -159,10 +160,53 @@ def test_header_tables_and_blobs_lie_where_the_format_says() -> None:
     assert struct.unpack_from("<Iiiiii", plan, 168)[:4] == (4, 1, 1, 2)
     op = struct.unpack_from("<37i", plan, 200 + 148)
     assert op[0] == 0 and op[2:6] == (1, -1, 2, -1) and op[6:10] == (1, 1, 1, 1) and op[10:18] == (0,) * 8
-    table = [struct.unpack_from("<QQII", plan, 200 + 2 * 148 + 24 * i) for i in range(blobs)]
-    assert all(offset % 64 == 0 and offset + length <= len(plan) and not last for offset, length, _, last in table)
-    offset, length, _, _ = table[op[26]]
-    assert struct.unpack_from("<QQ", plan, offset) == (0b101, 0) and length == 16
+    table = [struct.unpack_from("<IIIBBBB", plan, 200 + 2 * 148 + 16 * i) for i in range(blobs)]
+    assert all(row[0] % 8 == 0 and row[0] + row[1] <= len(plan) and row[3:] == (0, 0, 0, 0) for row in table)
+    offset, length = table[op[26]][:2]
+    assert struct.unpack_from("<QQ", plan, offset) == (0b101, 0) and (offset % 64, length) == (0, 16)
+
+
+@pytest.mark.parametrize(
+    ("values", "element", "width", "shift", "signed"),
+    [
+        ([5, 5, 5], 1, 0, 0, 0),  # one i8 for all
+        ([200, 200], 2, 0, 0, 0),  # one u8
+        ([-128, 127, 3], 1, 0, 0, 0),  # 8 bits as they are
+        ([0, 1, 5], 6, 3, 0, 0),
+        ([-3, 2, 0], 6, 3, 0, 1),
+        ([-48, 64, 16], 6, 4, 4, 1),  # -3, 4, 1 times 16
+        ([2**31 - 1, 0], 6, 31, 0, 0),
+        ([-(2**31), 2**31 - 1], 4, 0, 0, 0),
+        ([-(2**31), 2**30], 6, 2, 30, 1),
+        ([0, 2**30], 6, 1, 30, 0),
+    ],
+)
+def test_numbers_take_few_bits(values: list[int], element: int, width: int, shift: int, signed: int) -> None:
+    """Blobs of numbers against the format's own words: a stream of bits, the lowest first."""
+    blobs = _Blobs()
+    blob = blobs.entries[blobs.numbers(np.array(values))]
+    assert (blob.element, blob.width, blob.shift, blob.is_signed) == (element, width, shift, bool(signed))
+    if element == 6:
+        stream = int.from_bytes(blob.data, "little")
+        for index, value in enumerate(values):
+            number = stream >> (index * width) & (1 << width) - 1
+            number -= (number >> (width - 1)) << width if signed else 0
+            assert number << shift == value
+        assert len(blob.data) == -(-len(values) * width // 8)
+
+
+@pytest.mark.parametrize("name", [b"caf\xc3\xa9", b"\xff\xfe", b"a\nb", b"a\0b", b"\x7f"])
+def test_names_are_plain_text(name: bytes) -> None:
+    """A forged name is refused, whatever its bytes; one that a network brings is made plain."""
+    plan = bytearray(compile_plan(chain(conv("a" * len(name), 3, 5), sign("s", 3), conv("b", 2, 3)), "scalar"))
+    assert plan.count(b"a" * len(name)) >= 1
+    plan[:] = plan.replace(b"a" * len(name), name, 1)
+    struct.pack_into("<II", plan, 96, 0, 0)
+    struct.pack_into("<II", plan, 96, zlib.crc32(plan[104:]), zlib.crc32(plan[:104]))
+    with pytest.raises(FlipflowError, match="E554(.|\n)*printable ASCII"):
+        Engine(bytes(plan))
+    foreign = conv(name.decode("latin-1"), 3, 5)
+    assert Engine(chain(foreign)).describe().operators[1].name.isascii()
 
 
 def test_equal_blobs_are_stored_once_and_equal_numbers_as_one() -> None:

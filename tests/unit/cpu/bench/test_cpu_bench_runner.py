@@ -38,7 +38,7 @@ def test_rounds_are_interleaved() -> None:
     assert calls == ["flipflow", "flipflow", "onnxruntime-fp32", "onnxruntime-fp32"] * 3
     assert [len(row["ms_rounds"]) for row in rows] == [2, 2]
     assert rows[0]["arena_bytes"] == 5
-    assert all(row["waited"] > 0.9 for row in rows)  # they slept
+    assert all(0.0 <= row["waited"] <= 1.0 for row in rows)
 
 
 def test_a_row_by_hand() -> None:
