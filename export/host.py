@@ -112,9 +112,10 @@ class CanonicalModel:
         raise KeyError(name)
 
     @cached_property
-    def _largest(self) -> int:
-        """Elements of the largest tensor of one image."""
-        return max(int(np.prod(self.graph.shapes[node.output[0]][1:])) for node in self.graph.nodes)
+    def batch(self) -> int:
+        """How many images to run at once: as many as keep the largest tensor of floats within bounds."""
+        largest = max(int(np.prod(self.graph.shapes[node.output[0]][1:])) for node in self.graph.nodes)
+        return max(1, min(_BATCH, _BATCH_ELEMENTS // largest))
 
     def _run(self, values: dict[str, np.ndarray], start: int) -> Iterator[tuple[onnx.NodeProto, np.ndarray]]:
         """Execute the nodes from number `start` on, one after the other; a tensor is forgotten after its last reader."""
