@@ -163,7 +163,8 @@ def _search(stairs: _Staircase, minimum: int) -> _Lines:
     """The line with the smallest shift, for each channel that has one."""
     flattest, steepest = _bounds(stairs)
     few, floor = _start(stairs, flattest, steepest)
-    lines = _Lines(*(np.zeros(len(floor), np.int64) for _ in range(3)), np.zeros(len(floor), bool))
+    none = np.zeros(len(floor), np.int64)
+    lines = _Lines(none, none.copy(), none.copy(), np.zeros(len(floor), bool))
     for shift in range(_LARGEST_SHIFT + 1):
         if shift > 0:
             middle = 2 * floor + 1

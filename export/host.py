@@ -134,7 +134,8 @@ class CanonicalModel:
         if name in values:
             return values[name]
         if name in self.graph.constants:
-            return self.graph.constants[name]
+            constant: np.ndarray = self.graph.constants[name]
+            return constant
         if name not in self._weights:
             self._weights[name] = evaluate(self.graph.weight_quantizer(name), self.graph.constants, _OPSET)[0]
         return self._weights[name]

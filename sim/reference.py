@@ -62,7 +62,8 @@ def _apply(operator: Operator, values: list[np.ndarray]) -> np.ndarray:
     if isinstance(operator, Add):
         return _add(operator, value, values[1])
     if isinstance(operator, SumPool):
-        return _windows(value, operator.kernel, operator.stride).sum(axis=(3, 4), dtype=np.int32)
+        total: np.ndarray = _windows(value, operator.kernel, operator.stride).sum(axis=(3, 4), dtype=np.int32)
+        return total
     if isinstance(operator, Conv):
         return _conv(operator, value)
     if isinstance(operator, Linear):

@@ -37,9 +37,7 @@ def build(target: str, *options: str) -> Path:
         path for path in CPU.rglob("*") if path.suffix in (".cpp", ".h", ".cmake") or path.name == "CMakeLists.txt"
     )
     compiler = run("c++", "--version")
-    key = cache.digest(
-        [*options, compiler, *(part for path in sources for part in (str(path), path.read_bytes()))]
-    )
+    key = cache.digest([*options, compiler, *(part for path in sources for part in (str(path), path.read_bytes()))])
 
     def make(folder: Path) -> None:
         run("cmake", "-S", str(CPU), "-B", str(folder), "-G", "Unix Makefiles", "-DFLIPFLOW_TESTS=ON", *options)
