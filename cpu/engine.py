@@ -17,6 +17,7 @@ from flipflow.errors import FlipflowError
 from flipflow.export.integer.net import IntegerNet
 
 MAX_THREADS = 256
+_SOUGHT = "thresholds one by one, as no line (bias + slope * v) >> shift in 32 bits equals them"
 _NUMBERS = {"u8": np.uint8, "i8": np.int8, "i16": np.int16}
 
 
@@ -56,9 +57,13 @@ class Description:
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
-        """What runs slower than it could, in words: scalar kernels, and weights that another set's layout was written for."""
+        """What runs slower than it could, in words: scalar kernels, weights that another set's layout was written for, and
+        activations whose thresholds no line in 32-bit arithmetic equals, so that each value is sought among them.
+        """
         scalar = [f"{op.name}: {op.kernel}" for op in self.operators if op.fallback]
-        return (*scalar, *(f"{op.name}: weights repacked" for op in self.operators if op.repacked))
+        repacked = [f"{op.name}: weights repacked" for op in self.operators if op.repacked]
+        sought = [f"{op.name}: {_SOUGHT}" for op in self.operators if op.kind == "threshold_ints"]
+        return (*scalar, *repacked, *sought)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

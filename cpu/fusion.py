@@ -54,8 +54,9 @@ class Group:
     """A layer and what runs with it.
 
     at: the operator at whose place the group runs; result: the value it gives (of the layer, threshold, addition or pool).
-    threshold: the activation; kept: its form. add, other: the addition and its other operand. pool: the max-pool. sign: the bit
-    threshold on the result. keep: whether the integer result is stored.
+    threshold: the activation; kept: its form. line: of form FIXED; of form SUMS, where the result is not acc itself. add, other:
+    the addition and its other operand. pool: the max-pool. sign: the bit threshold on the result. keep: whether the integers are
+    stored.
     """
 
     layer: Layer
@@ -110,20 +111,20 @@ class Fusion:
         return group
 
     def _sums(self, layer: Layer) -> Group:
-        """Raw sums. Where they are not the result itself, only thresholds can take them; else a line makes them the result."""
+        """Raw sums. Where they are not the result itself, only thresholds can take them; else a line makes them the result.
+
+        A line within the layer gives 16 bits at most; wider results get theirs behind the raw sums.
+        """
         if layer.plain or self._thresholds_only(layer.index):
             self._mark_raw(layer.index, layer)
             return Group(layer, Form.SUMS, layer.index, layer.index)
         low, high = self.values.range[layer.index]
-        if number_for(low, high) is Number.I32:
-            raise refuse(
-                layer.op, f"its sums reach {low} to {high}, too many for 16 bits.", "Put an activation behind it."
-            )
+        form = Form.SUMS if number_for(low, high) is Number.I32 else Form.FIXED
         ones = np.ones(len(layer.weights), np.int64)
         popcount = layer.op.domain == "popcount"
         bias = layer.offset + (layer.fan_in if popcount else 0)
         line = Line(bias, ones, ones if popcount else 0 * ones, low, high)
-        return Group(layer, Form.FIXED, layer.index, layer.index, line=line)
+        return Group(layer, form, layer.index, layer.index, line=line)
 
     def _thresholds_only(self, index: int) -> bool:
         """Whether a value goes to thresholds alone, max-pools in between left aside."""

@@ -106,6 +106,7 @@ class _Lowering:
             raise refuse(op, "its input needs more than 16 bits.", "Put a quantizer before it.")
         residual = NONE if group.other is None else self.places[group.other, Kept.INTS]
         outputs = self._outputs(group)
+        line = group.line if group.form is Form.FIXED else None
         sign = group.threshold if group.form is Form.BITS else group.sign
         threshold, invert = (None, None) if sign is None else self._sign(group, sign)
         self._emit(
@@ -121,14 +122,20 @@ class _Lowering:
                 weights=layer.weights,
                 threshold=threshold,
                 invert=invert,
-                line=group.line,
+                line=line,
                 r_range=self.values.range[group.result] if group.other is not None else (0, 0),
             )
         )
+        if group.form is Form.SUMS and group.line is not None:
+            result = self._place(group.result, Kept.INTS)
+            self._emit(Op(OpKind.FIXED_INTS, op.name, (outputs[0], NONE), (result, NONE), line=group.line))
 
     def _outputs(self, group: Group) -> tuple[int, int]:
         if group.form is Form.BITS:
             return self._place(group.result, Kept.BITS), NONE
+        if group.form is Form.SUMS and group.line is not None:
+            reach, shape = group.layer.reach, self.values.shape[group.result]
+            return self._tensor(Tensor(Number.I32, *shape, int(reach.low.min()), int(reach.high.max()))), NONE
         stored = self._place(group.result, group.kept) if group.keep else NONE
         bits = NONE if group.sign is None else self._place(group.sign, Kept.BITS)
         return stored, bits

@@ -50,7 +50,7 @@ enum class OpKind : uint32_t {
   bit_pool = 5,        // in[0] bits -> out[0] bits: OR over the window, AND where `invert` has the channel's bit
   int_pool = 6,        // in[0] integers -> out[0] integers: maximum over the window, minimum where `invert` has the bit
   sum_pool = 7,        // in[0] integers -> out[0] i16 or i32: sum over the window
-  fixed_ints = 8,      // in[0] integers -> out[0] u8, i8 or i16: clamp((bias[c] + slope[c] * v) >> shift[c], q_min, q_max)
+  fixed_ints = 8,      // in[0] integers -> out[0] integers: clamp((bias[c] + slope[c] * v) >> shift[c], q_min, q_max)
 };
 
 // Windows of pools take part only where they lie inside the map. Fully connected layers are convolutions whose kernel is the

@@ -210,7 +210,7 @@ void check_elementwise(const Plan& plan, int32_t index, std::vector<Range>& rang
   want(plan, index, integers(in), "its input is not an integer tensor");
   want(plan, index, is_map_of(out, in.height, in.width, in.channels), "its output has another size than its input");
   if (op.kind == OpKind::fixed_ints) {
-    want(plan, index, small(out.number), "its output is not an i8, u8 or i16 tensor");
+    want(plan, index, integers(out), "its output is not an integer tensor");
     return check_fixed_ints(plan, index, ranges);
   }
   Range range = {0, 1};

@@ -42,7 +42,7 @@ int32_t overflowing(const Plan& plan, const PlanOp& op, int32_t channels, const 
   return -1;
 }
 
-void check_fixed(const Plan& plan, int32_t index, int32_t channels) {
+void check_fixed(const Plan& plan, int32_t index, int32_t channels, Number widest) {
   const PlanOp& op = plan.op(index);
   check_numbers(plan, index, "slope", op.slope, channels);
   check_numbers(plan, index, "bias", op.bias, channels);
@@ -51,7 +51,7 @@ void check_fixed(const Plan& plan, int32_t index, int32_t channels) {
     const int32_t shift = plan.value(op.shift, m);
     if (shift < 0 || shift > 31) fail(Code::malformed, "%s: the shift of channel %d is %d, not 0 to 31", place(plan, index).c_str(), m, shift);
   }
-  check_clamp(plan, index, "q", op.q_min, op.q_max, number_range(Number::i16));
+  check_clamp(plan, index, "q", op.q_min, op.q_max, number_range(widest));
 }
 
 // The number type in which a convolution of form fixed stores its result, or reads its residual; i16 where it does neither.
@@ -107,7 +107,7 @@ void set_range(const Plan& plan, int32_t index, int32_t tensor, Range range, std
 void check_fixed_ints(const Plan& plan, int32_t index, std::vector<Range>& ranges) {
   const PlanOp& op = plan.op(index);
   const int32_t channels = plan.tensor(op.in[0]).channels;
-  check_fixed(plan, index, channels);
+  check_fixed(plan, index, channels, Number::i32);
   const Range v = ranges[op.in[0]];
   const int32_t worst = overflowing(plan, op, channels, {std::max(-v.low, v.high)});
   if (worst >= 0) fail(Code::malformed, "%s: the arithmetic of channel %d can overflow 32 bits", place(plan, index).c_str(), worst);
@@ -128,7 +128,7 @@ void check_conv_values(const Plan& plan, int32_t index, std::vector<Range>& rang
     const Range a = ranges[op.in[0]], w = number_range(shape.weights);
     bounds[0] = taps * shape.in_channels * std::max(-a.low, a.high) * -w.low;
   }
-  if (op.form == Form::fixed) check_fixed(plan, index, shape.out_channels);
+  if (op.form == Form::fixed) check_fixed(plan, index, shape.out_channels, Number::i16);
   int32_t worst = overflowing(plan, op, shape.out_channels, bounds);
   if (worst >= 0 && op.kind == OpKind::integer_conv) {
     const Range a = ranges[op.in[0]];

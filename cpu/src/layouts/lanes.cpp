@@ -40,14 +40,38 @@ void pack_lanes(const Shape& s, const void* rows, void* packed) {
   }
 }
 
+// Swaps the bits of `high` under `mask` with those of `low` that lie `distance` above.
+void swap_bits(uint64_t& low, uint64_t& high, int distance, uint64_t mask) {
+  const uint64_t differ = (low >> distance ^ high) & mask;
+  high ^= differ;
+  low ^= differ << distance;
+}
+
+// Byte j of word i becomes byte i of word j. Written out, since words[] then stays in registers.
+void transpose(uint64_t (&w)[8]) {
+  constexpr uint64_t kFours = 0x00000000ffffffff, kTwos = 0x0000ffff0000ffff;
+  swap_bits(w[0], w[4], 32, kFours), swap_bits(w[1], w[5], 32, kFours), swap_bits(w[2], w[6], 32, kFours), swap_bits(w[3], w[7], 32, kFours);
+  swap_bits(w[0], w[2], 16, kTwos), swap_bits(w[1], w[3], 16, kTwos), swap_bits(w[4], w[6], 16, kTwos), swap_bits(w[5], w[7], 16, kTwos);
+  swap_bits(w[0], w[1], 8, kEvenBytes), swap_bits(w[2], w[3], 8, kEvenBytes);
+  swap_bits(w[4], w[5], 8, kEvenBytes), swap_bits(w[6], w[7], 8, kEvenBytes);
+}
+
+// Loading a plan waits for this where borders need the weights: eight lanes at a time, in the order of `packed`.
 void unpack_lanes(const Shape& s, const void* packed, void* rows) {
   const auto* from = static_cast<const uint8_t*>(packed);
   auto* to = static_cast<uint64_t*>(rows);
-  for (size_t m = 0; m < static_cast<size_t>(s.out_channels); ++m) {
-    for (size_t k = 0; k < words_of(s); ++k) {
-      uint64_t word = 0;
-      for (size_t byte = 0; byte < 8; ++byte) word |= uint64_t{from[place(s, m, k) + byte * 64]} << (8 * byte);
-      *to++ = paired(word);
+  const size_t words = words_of(s), channels = s.out_channels;
+  for (size_t block = 0; block < channels; block += 64) {
+    for (size_t k = 0; k < words; ++k, from += 512) {
+      for (size_t first = 0; first < 64; first += 8) {
+        uint64_t eight[8];
+        for (size_t byte = 0; byte < 8; ++byte) std::memcpy(&eight[byte], from + byte * 64 + first, 8);
+        transpose(eight);
+        for (size_t i = 0; i < 8; ++i) {
+          const size_t at = first + i, m = block + at / 16 * 16 + at % 2 * 8 + at % 16 / 2;  // undoes lane()
+          if (m < channels) to[m * words + k] = paired(eight[i]);
+        }
+      }
     }
   }
 }

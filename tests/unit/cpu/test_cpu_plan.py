@@ -94,6 +94,29 @@ def test_what_no_line_fits_runs_level_by_level() -> None:
     ]  # fmt: skip
 
 
+def test_an_engine_says_where_thresholds_have_no_line() -> None:
+    bent = Threshold("t", np.tile(np.array([-9, -8, 20], np.int32), (4, 1)), np.zeros(4, bool), TWO_BITS)
+    net = chain(conv("a", 4, 5), bent, conv("b", 2, 4, TWO_BITS))
+    (reason,) = Engine(net).describe().fallbacks
+    assert reason.startswith("t: ") and "32 bits" in reason
+    images = np.random.default_rng(0).choice(np.array([-1, 1]), (2, 4, 4, 5))
+    np.testing.assert_array_equal(Engine(net)(images), reference.run(net, images))
+
+
+@pytest.mark.parametrize("border", ["minus_one", "plus_one"])
+def test_wide_sums_over_a_constant_border(border: str) -> None:
+    """Beyond 16 bits, and taken by no threshold: the border's share is added behind the raw sums."""
+    weights = np.random.default_rng(2).integers(-200, 2048, (5, 3, 3, 7)).astype(np.int16)
+    wide = Conv("a", weights, (1, 1), (1, 1, 1, 1), border, SIGN, 12, False, "sum")  # type: ignore[arg-type]
+    net = IntegerNet(SIGN, (4, 4, 7), (wide,), 1.0, 80)
+    assert kinds(net)[-2:] == ["INTEGER_CONV SUMS", "FIXED_INTS"]
+    images = np.random.default_rng(0).choice(np.array([-1, 1]), (4, 4, 4, 7))
+    images[0] = 1
+    wanted = reference.run(net, images)
+    assert np.abs(wanted).max() > 2**15
+    np.testing.assert_array_equal(Engine(net)(images), wanted)
+
+
 def test_pools_join_where_no_channel_takes_the_minimum() -> None:
     pool = MaxPool("p", (2, 2), (2, 2), (0, 0, 0, 0), np.zeros(4, bool))
     net = IntegerNet(BYTE, (6, 6, 3), (conv("a", 4, 3, BYTE), two_bits("t", 4), pool), 1.0, 1)
@@ -203,7 +226,7 @@ def test_names_are_plain_text(name: bytes) -> None:
     plan[:] = plan.replace(b"a" * len(name), name, 1)
     struct.pack_into("<II", plan, 96, 0, 0)
     struct.pack_into("<II", plan, 96, zlib.crc32(plan[104:]), zlib.crc32(plan[:104]))
-    with pytest.raises(FlipflowError, match="E554(.|\n)*printable ASCII"):
+    with pytest.raises(FlipflowError, match=r"E554(.|\n)*printable ASCII"):
         Engine(bytes(plan))
     foreign = conv(name.decode("latin-1"), 3, 5)
     assert Engine(chain(foreign)).describe().operators[1].name.isascii()

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flipflow.cpu.program import Line
 from flipflow.cpu.requant import Reach, fit
@@ -96,3 +98,116 @@ def test_a_power_of_two_is_a_shift() -> None:
     for value in (-(2**21), -2041, -2040, -9, -8, 7, 8, 2023, 2024, 2**21):
         got = min(max((int(line.bias[0]) + int(line.slope[0]) * value) >> int(line.shift[0]), -128), 127)
         assert got == stairs(levels[0], False, -128, value)
+
+
+# --- no line is missed ---
+
+
+def line_levels(slope: int, bias: int, shift: int, minimum: int, count: int) -> np.ndarray:
+    """Thresholds of clamp((bias + slope v) >> shift, minimum, minimum + count), by their definition: the least v of each step."""
+    steps = [(minimum + 1 + i) << shift for i in range(count)]
+    return np.array([-((bias - step) // slope) for step in steps], dtype=np.int64)
+
+
+def assert_found(slope: int, bias: int, shift: int, count: int, within: Reach, invert: bool) -> None:
+    """Thresholds of a line have a line, at no larger shift, that agrees at the values around every step."""
+    minimum = -((count + 1) // 2)
+    levels = line_levels(slope, bias, shift, minimum, count)
+    levels = np.clip(levels, within.low[0], within.high[0] + within.step)[None]
+    line = fit(levels, np.array([invert]), minimum, within)
+    assert line is not None and line.shift[0] <= shift
+    assert abs(int(line.bias[0])) + abs(int(line.slope[0])) * int(within.bound[0]) <= INT32
+    low, high, step = int(within.low[0]), int(within.high[0]), within.step
+    near = {low, high}
+    for level in levels[0]:
+        at = low - -(int(level) - low) // step * step
+        near |= {value for value in (at - step, at, at + step) if low <= value <= high}
+    for value in near:
+        got = min(max((int(line.bias[0]) + int(line.slope[0]) * value) >> int(line.shift[0]), line.low), line.high)
+        assert got == stairs(levels[0], invert, minimum, value)
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> tuple[int, int, int, int, Reach, bool]:
+    """Lines that 32 bits hold: sums up to 2^22, slopes up to 2^16, every shift."""
+    largest = draw(st.integers(1, 2**22))
+    slope = draw(st.integers(1, min(2**16, INT32 // largest)))
+    rest = INT32 - slope * largest
+    shift, count = draw(st.integers(0, 31)), draw(st.sampled_from([1, 2, 3, 15, 255]))
+    bias = draw(st.integers(-rest, rest))
+    if draw(st.booleans()):  # through the middle of the sums
+        bias = max(-rest, min(rest, -slope * draw(st.integers(-largest, largest))))
+    # The same thresholds with falling values lie on the line mirrored at the middle of the range, a bit below it.
+    mirrored = ((2 * -((count + 1) // 2) + count + 1) << shift) - 1 - bias
+    invert = abs(mirrored) <= rest and draw(st.booleans())
+    within = Reach(np.array([-largest]), np.array([largest]), draw(st.sampled_from([1, 2])), np.array([largest]))
+    return slope, bias, shift, count, within, invert
+
+
+@settings(max_examples=400, deadline=None)
+@given(lines())
+def test_every_line_is_found(case: tuple[int, int, int, int, Reach, bool]) -> None:
+    slope, bias, shift, count, within, invert = case
+    assert_found(slope, bias, shift, count, within, invert)
+
+
+def test_lines_of_trained_shortcuts_are_found() -> None:
+    """16-bit gains over sums of +-300000, as DyadicNorm2d leaves them behind 8-bit 1x1 convolutions."""
+    draw = np.random.default_rng(7)
+    within = Reach(np.array([-291127]), np.array([291038]), 1, np.array([291127]))
+    assert_found(545, -606633 + 32768, 16, 255, within, False)
+    for _ in range(200):
+        assert_found(
+            int(draw.integers(20, 1000)), int(draw.integers(-(2**21), 2**21)), 16, 255, within, bool(draw.integers(2))
+        )
+
+
+def smallest_shift(levels: np.ndarray, minimum: int, within: Reach, most: int) -> int | None:
+    """The smallest shift with a line, by trying every slope and, of the biases that do, the nearest to 0."""
+    values = list(range(int(within.low[0]), int(within.high[0]) + 1, within.step))
+    wanted = [stairs(levels, False, minimum, value) for value in values]
+    for shift in range(most + 1):
+        for slope in range((len(levels) + 1 << shift) + 2):
+            pairs = list(zip(values, wanted, strict=True))
+            least = max([(q << shift) - slope * v for v, q in pairs if q > minimum], default=-INT32)
+            largest = min(
+                [(q + 1 << shift) - 1 - slope * v for v, q in pairs if q < minimum + len(levels)], default=INT32
+            )
+            if least <= largest and abs(min(max(0, least), largest)) + slope * int(within.bound[0]) <= INT32:
+                return shift
+    return None
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.integers(-12, 12), min_size=1, max_size=5),
+    st.integers(1, 10),
+    st.integers(1, 2),
+    st.sampled_from([32, 2**27, 2**29, 2**30]),
+    st.integers(-3, 1),
+)
+def test_lines_are_found_exactly_where_there_are_some(
+    steps: list[int], half: int, step: int, bound: int, minimum: int
+) -> None:
+    """Any staircase, most of them on no line, against every slope and bias of up to 5 bits behind the point."""
+    levels, largest = np.sort(np.array(steps)), 5
+    within = Reach(np.array([-half]), np.array([half]), step, np.array([bound]))
+    line = fit(levels[None], np.zeros(1, bool), minimum, within)
+    wanted = smallest_shift(levels, minimum, within, largest)
+    if wanted is None:
+        assert line is None or line.shift[0] > largest
+    else:
+        assert line is not None and line.shift[0] == wanted
+    if line is not None:
+        assert_same(line, levels[None], np.zeros(1, bool), minimum, within)
+
+
+def test_one_channel_does_not_change_anothers_values() -> None:
+    """Shifts that differ meet at one, or stay apart where 32 bits or the file's size ask for it; the values are the same."""
+    draw, bound = np.random.default_rng(3), 2000
+    cases = [(int(draw.integers(1, 999)), int(draw.integers(-(2**15), 2**15)), int(shift)) for shift in range(2, 14)]
+    levels = np.stack([np.clip(line_levels(*case, -4, 7), -bound, bound + 1) for case in cases])
+    within = reach(-bound, bound, 1, len(cases))
+    line = fit(levels, np.zeros(len(cases), bool), -4, within)
+    assert line is not None
+    assert_same(line, levels, np.zeros(len(cases), bool), -4, within)
