@@ -1,5 +1,6 @@
 """The loop: repeatable, resumable to the same bits, and clear about what went wrong."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,15 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if key not in ("seconds", "hook_share")} for line in content]
 
 
+def bits(value: Any) -> Any:
+    """Nested content with every tensor as its type, shape and bytes, so that == compares bits (NaN equals NaN)."""
+    if isinstance(value, torch.Tensor):
+        return value.dtype, tuple(value.shape), value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    if isinstance(value, dict):
+        return {key: bits(item) for key, item in value.items()}
+    return [bits(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "sgd": {},
     "adam-bf16-accumulated-clipped": {
@@ -71,7 +81,7 @@ def test_resume_is_bit_equal(tmp_path: Path, variant: str) -> None:
     assert parts.resumed_from == 2
     contents = [store.load(tmp_path / name / "checkpoint.pt") for name in ("whole", "parts")]
     for key in contents[0]:
-        assert store.digest(contents[0][key]) == store.digest(contents[1][key]), key
+        assert bits(contents[0][key]) == bits(contents[1][key]), key
     assert lines(tmp_path / "whole") == lines(tmp_path / "parts")
     assert (whole.test_accuracy, whole.best_epoch) == (parts.test_accuracy, parts.best_epoch)
 
@@ -84,7 +94,7 @@ def test_seeds_repeat_and_differ(tmp_path: Path) -> None:
     torch.manual_seed(2)
     run(tmp_path / "b", epochs=2)
     run(tmp_path / "c", epochs=2, seed=1)
-    a, b, c = (store.digest(store.load(tmp_path / name / "checkpoint.pt")["trainer"]) for name in "abc")
+    a, b, c = (bits(store.load(tmp_path / name / "checkpoint.pt")["trainer"]) for name in "abc")
     assert a == b != c
 
 
@@ -143,9 +153,22 @@ def test_missing_checkpoint(tmp_path: Path) -> None:
 
 def test_checkpoint_cannot_run_code(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
-    torch.save({"format": "flipflow-checkpoint", "content": Path("x")}, path)  # needs a global to unpickle
-    with pytest.raises(FlipflowError, match="E161"):
+    archive = io.BytesIO()
+    torch.save({"format": "flipflow-checkpoint", "content": Path("x")}, archive)  # needs a global to unpickle
+    path.write_bytes(store.sealed(archive.getvalue()))
+    with pytest.raises(FlipflowError, match=r"E161.*no flipflow checkpoint"):
         store.load(path)
+
+
+def test_every_byte_of_a_checkpoint_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    store.save(path, {"epoch": 1, "weights": torch.arange(3)})
+    data = path.read_bytes()
+    assert torch.load(path, weights_only=True)["content"]["epoch"] == 1  # it stays a file that torch reads
+    for position in range(len(data)):
+        path.write_bytes(data[:position] + bytes([data[position] ^ 4]) + data[position + 1 :])
+        with pytest.raises(FlipflowError, match="E161"):
+            store.load(path)
 
 
 def test_unwritable_folder_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
