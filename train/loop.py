@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from flipflow.config.training import DataConfig, ModelConfig, OvswConfig, TrainConfig
@@ -64,11 +65,16 @@ def train(
     except OSError as error:
         raise store.write_error(run_dir, error) from error
     path = run_dir / CHECKPOINT
-    sections = {"model": config_model, "data": config_data, "train": config_train, "ovsw": config_ovsw}
+    sections: dict[str, BaseModel] = {
+        "model": config_model,
+        "data": config_data,
+        "train": config_train,
+        "ovsw": config_ovsw,
+    }
     config = {name: section.model_dump(mode="json") for name, section in sections.items()}
     saved = store.load(path) if path.exists() else None
     if saved is not None:
-        _refuse_other_config(path, saved["config"], config)
+        _refuse_other_config(path, saved["config"], sections)
     data = load_dataset(config_data)
     fixed = {
         "config": config,
@@ -175,13 +181,15 @@ def _data_digest(data: Dataset) -> str:
     return state.hexdigest()
 
 
-def _refuse_other_config(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+def _refuse_other_config(path: Path, saved: dict[str, Any], sections: Mapping[str, BaseModel]) -> None:
     """Raise E163 naming the keys that differ. Where the data lie does not matter: their content is compared instead."""
+    new = {name: section.model_dump(mode="json") for name, section in sections.items()}
+    old = {name: _with_defaults(type(section), saved.get(name, {})) for name, section in sections.items()}
     changed = [
-        f"{section}.{key} is {new[section].get(key)!r} and was {old.get(section, {}).get(key)!r}"
-        for section in new
-        for key in sorted(new[section].keys() | old.get(section, {}).keys())
-        if (section, key) != ("data", "path") and new[section].get(key) != old.get(section, {}).get(key)
+        f"{name}.{key} is {new[name].get(key)!r} and was {old[name].get(key)!r}"
+        for name in new
+        for key in sorted(new[name].keys() | old[name].keys())
+        if (name, key) != ("data", "path") and new[name].get(key) != old[name].get(key)
     ]
     if changed:
         raise FlipflowError(
@@ -190,6 +198,18 @@ def _refuse_other_config(path: Path, old: dict[str, Any], new: dict[str, Any]) -
             str(path),
             "Set these back, take another folder (--out), or start anew (--fresh).",
         )
+
+
+def _with_defaults(kind: type[BaseModel], saved: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's section of a configuration; keys that came after it was written have their defaults.
+
+    Keys that are gone stay, and so do values that are no longer allowed: both differ from any new section.
+    """
+    known = {key: value for key, value in saved.items() if key in kind.model_fields}
+    try:
+        return kind.model_validate(known).model_dump(mode="json") | saved
+    except ValidationError:
+        return saved
 
 
 def _append(path: Path, line: str) -> None:

@@ -126,6 +126,25 @@ def test_other_configuration_is_refused_by_name(tmp_path: Path) -> None:
     assert "train.lr is 0.05 and was 0.1" in caught.value.what
 
 
+def test_keys_newer_than_the_checkpoint_have_their_defaults(tmp_path: Path) -> None:
+    path = run(tmp_path, epochs=2).checkpoint
+    content = store.load(path)
+    for key in ("widths", "blocks", "stem", "residual_bits", "residual_fraction", "estimator"):
+        del content["config"]["model"][key]
+    del content["config"]["train"]["label_smoothing"]
+    store.save(path, content)
+    assert run(tmp_path, epochs=2).resumed_from == 2
+    with pytest.raises(FlipflowError, match="E163") as caught:
+        run(tmp_path, epochs=2, label_smoothing=0.1)
+    assert caught.value.what.endswith("configuration: train.label_smoothing is 0.1 and was 0.0.")
+    # A key that a later version dropped may have changed what was trained.
+    content["config"]["train"]["mixup"] = 0.2
+    store.save(path, content)
+    with pytest.raises(FlipflowError, match="E163") as caught:
+        run(tmp_path, epochs=2)
+    assert caught.value.what.endswith("configuration: train.mixup is None and was 0.2.")
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "bit", "other"])
 def test_damaged_checkpoint(tmp_path: Path, damage: str) -> None:
     path = run(tmp_path, epochs=2).checkpoint
