@@ -1,6 +1,7 @@
 """Names of instruction sets, and which of them this machine offers."""
 
 import importlib
+import os
 from types import ModuleType
 
 from flipflow.errors import Exit, FlipflowError
@@ -25,30 +26,41 @@ def available_isas() -> tuple[str, ...]:
 
 
 def target(isa: str) -> str:
-    """The instruction set to write a plan for: any known one, whatever this machine has; "auto" is the best one here.
+    """The instruction set to write a plan for: any known one, whatever this machine has.
 
+    "auto" is the one that the environment variable FLIPFLOW_ISA names, else the best one here.
     Raises: FlipflowError E550 where there is no such name.
     """
-    if isa == "auto":
+    forced = _forced(isa)
+    if isa == "auto" and not forced:
         return str(core().best_isa())
-    if isa not in ISAS:
-        raise _unknown(isa)
-    return isa
+    name = forced or isa
+    if name not in ISAS:
+        known = f"Known are auto, {', '.join(ISAS)}."
+        raise FlipflowError("E550", "there is no such instruction set.", _where(name, forced), known)
+    return name
 
 
 def runnable(isa: str) -> str:
-    """`isa` where this machine has it. Raises FlipflowError E550 where it has not, or the name is unknown."""
-    if isa == "auto":
-        return isa
-    if isa not in ISAS:
-        raise _unknown(isa)
+    """The instruction set to run; "auto" as for target().
+
+    Raises: FlipflowError E550 where this machine lacks it, or there is no such name.
+    """
+    name, forced = target(isa), _forced(isa)
     available = available_isas()
-    if isa not in available:
-        raise FlipflowError(
-            "E550", "this machine lacks this instruction set.", isa, f"Available are {', '.join(available)}."
+    if name not in available:
+        fix = (
+            f"{'Unset FLIPFLOW_ISA, or take what is' if forced else 'Take what is'} available: {', '.join(available)}."
         )
-    return isa
+        raise FlipflowError("E550", "this machine lacks this instruction set.", _where(name, forced), fix)
+    return name
 
 
-def _unknown(isa: str) -> FlipflowError:
-    return FlipflowError("E550", "there is no such instruction set.", repr(isa), f"Known are auto, {', '.join(ISAS)}.")
+def _forced(isa: str) -> str:
+    """What stands in for "auto", "" for nothing."""
+    name = os.environ.get("FLIPFLOW_ISA", "")
+    return name if isa == "auto" and name != "auto" else ""
+
+
+def _where(name: str, forced: str) -> str:
+    return f"FLIPFLOW_ISA={name}" if forced else repr(name)

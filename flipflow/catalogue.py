@@ -116,7 +116,7 @@ CATALOGUE: dict[str, str] = {
     "E550": "There is no such instruction set, or this machine lacks it. The message lists those it has.",
     "E551": "An integer net does not fit the CPU engine's integers: more than 16 bits enter a layer, or sums pass 32 bits.",
     "E552": "Images for the CPU engine do not have the shape, type or range that the network's input takes.",
-    "E553": "The number of threads of a CPU engine is out of range.",
+    "E553": "The number of threads of a CPU engine, or of rounds of its profile, is out of range, or the system refuses threads.",
     "E554": "A plan is damaged, cut short, of another version, or no plan. Write it anew.",
     "E555": "A plan file cannot be read or written. Name another file, or free the disk.",
     "E556": "The compiled part of the CPU path is missing or does not load. Run `make setup`.",

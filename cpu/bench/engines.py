@@ -34,8 +34,7 @@ def choose_isas(wanted: Sequence[str]) -> list[str]:
     Raises: FlipflowError E550 where one is unknown or not available here, E556 where the compiled part is missing.
     """
     available = available_isas()
-    names = {available[0] if runnable(name) == "auto" else name for name in wanted}
-    names = names or set(available) - {"scalar"} or {"scalar"}
+    names = {runnable(name) for name in wanted} or set(available) - {"scalar"} or {"scalar"}
     return [name for name in available if name in names]
 
 
