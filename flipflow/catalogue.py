@@ -11,6 +11,7 @@ CATALOGUE: dict[str, str] = {
     "E110": "There is nothing to train: the configuration takes its model from a file ([export] model).",
     "E111": "`export` was given a run directory and --out. Leave --out away.",
     "E112": "The folder is no run directory: it holds no config.toml. Make one with `flipflow run` or `flipflow export`.",
+    "E113": "`bench` was given --set with resnet18 or resnet34, which are no runs and have no configuration.",
     # training and data (E150-E199)
     "E150": "A data file or folder is missing. Check data.path.",
     "E151": "A data file is damaged, cut short, or of another format. Fetch it again.",

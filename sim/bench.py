@@ -1,4 +1,7 @@
-"""Times of a run: the CPU engine beside onnxruntime and torch, every level on the same images, and the RTL simulation."""
+"""Times of a run: the CPU engine beside onnxruntime and torch, every level on the same images, and the RTL simulation.
+
+Every level answers once before anything is timed, so a file that is missing or damaged shows at once.
+"""
 
 import json
 import statistics
@@ -11,6 +14,8 @@ import numpy as np
 from flipflow.config import Config, LevelName
 from flipflow.cpu.bench.options import BenchOptions
 from flipflow.cpu.bench.report import bench_run
+from flipflow.errors import FlipflowError
+from flipflow.export.rtl_path import off_rtl_path
 from flipflow.sim.images import test_images
 from flipflow.sim.levels import Network
 from flipflow.sim.reporter import Reporter
@@ -23,14 +28,18 @@ def bench(config: Config, run_dir: Path, options: BenchOptions, reporter: Report
 
     levels: [{"level", "images", "images_per_second", "slowest", "fastest"}], median and spread of images/s.
     verilator: {"cycles_per_second", ...} or None where the run has no accelerator.
-    Raises: FlipflowError E550 for an instruction set that is not there, E572 where the engine is not exact.
+    Raises: FlipflowError E452 where a file of the run is missing, E550 for an instruction set that is not there, E572 where the
+    engine is not exact, and the errors of the levels.
     """
-    network = Network(run_dir)
+    network = _open(run_dir)
     images = test_images(config, network.canonical, config.bench.images)
     values = network.canonical.accept(images.values)
     integers = network.canonical.integers(values)
+    levels = _levels_of(network)
+    for level in levels:
+        network.run(level, values[:2])
     document = bench_run(run_dir.resolve().name, network.net, integers, options, reporter)
-    document["levels"] = _levels(config, network, values, reporter)
+    document["levels"] = [_time_level(level, config.bench.repeats, network, values, reporter) for level in levels]
     document["verilator"] = None
     if (run_dir / "accelerator.json").is_file():
         document["verilator"] = _verilator(network, values, config.bench.repeats, reporter)
@@ -40,30 +49,38 @@ def bench(config: Config, run_dir: Path, options: BenchOptions, reporter: Report
     return document
 
 
-def _levels(config: Config, network: Network, values: np.ndarray, reporter: Reporter) -> list[dict[str, Any]]:
-    levels: list[LevelName] = ["qonnx", "finn", "integer"]
-    if network.has_torch:
-        levels.insert(0, "torch")
-    rows = []
-    repeats = config.bench.repeats
-    for level in levels:
-        network.run(level, values[:2])
-        rates = []
-        for repeat in range(repeats):
-            reporter.progress(f"bench {level}", repeat, repeats)
-            started = time.perf_counter()
-            network.run(level, values)
-            rates.append(len(values) / (time.perf_counter() - started))
-        rows.append(_row(level, len(values), rates))
-        reporter.progress(f"bench {level}", repeats, repeats, f"{rows[-1]['images_per_second']:,.0f} images/s")
-    return rows
+def _open(run_dir: Path) -> Network:
+    """The run's network. Raises: FlipflowError E452 where it was not exported yet."""
+    for name in ("model.qonnx.onnx", "integer.json", "integer.npz"):
+        if not (run_dir / name).is_file():
+            fix = f"Run `flipflow export {run_dir}` first."
+            raise FlipflowError("E452", f"the run has no {name}.", str(run_dir), fix)
+    return Network(run_dir)
 
 
-def _row(level: str, images: int, rates: list[float]) -> dict[str, Any]:
+def _levels_of(network: Network) -> list[LevelName]:
+    """Levels in software that the run can have: torch where it was trained here, finn where hardware can follow."""
+    levels: list[LevelName] = ["torch"] if network.has_torch else []
+    finn: list[LevelName] = ["finn"] if off_rtl_path(network.canonical.graph) is None else []
+    return [*levels, "qonnx", *finn, "integer", "cpu"]
+
+
+def _time_level(
+    level: LevelName, repeats: int, network: Network, values: np.ndarray, reporter: Reporter
+) -> dict[str, Any]:
+    """Images a second over `repeats` passes: {"level", "images", "images_per_second" (median), "slowest", "fastest"}."""
+    rates = []
+    for repeat in range(repeats):
+        reporter.progress(f"bench {level}", repeat, repeats)
+        started = time.perf_counter()
+        network.run(level, values)
+        rates.append(len(values) / (time.perf_counter() - started))
+    speed = statistics.median(rates)
+    reporter.progress(f"bench {level}", repeats, repeats, f"{speed:,.0f} images/s")
     return {
         "level": level,
-        "images": images,
-        "images_per_second": statistics.median(rates),
+        "images": len(values),
+        "images_per_second": speed,
         "slowest": min(rates),
         "fastest": max(rates),
     }

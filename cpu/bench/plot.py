@@ -6,7 +6,21 @@ from typing import Any
 from flipflow.cpu.bench.tables import milliseconds
 from flipflow.errors import FlipflowError
 
+_SUFFIXES = (".png", ".svg", ".pdf")
+_FIX = f"Name a {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]} file in an existing folder."
 _OURS, _PEER = "#2a6f97", "#9aa5b1"
+
+
+def require_place(path: Path) -> None:
+    """Before the work, not after it. Raises: FlipflowError E571 where no chart can be written there."""
+    reason = (
+        "its name has another ending" if path.suffix.lower() not in _SUFFIXES
+        else "its folder does not exist" if not path.parent.is_dir()
+        else "it is a folder" if path.is_dir()
+        else None
+    )  # fmt: skip
+    if reason is not None:
+        raise FlipflowError("E571", f"the chart cannot be written: {reason}.", str(path), _FIX)
 
 
 def save_chart(document: dict[str, Any], path: Path) -> None:
@@ -36,9 +50,7 @@ def save_chart(document: dict[str, Any], path: Path) -> None:
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:
-        raise FlipflowError(
-            "E571", f"the chart cannot be written ({error}).", str(path), "Name a .png, .svg or .pdf file in a folder."
-        ) from error
+        raise FlipflowError("E571", f"the chart cannot be written ({error}).", str(path), _FIX) from error
 
 
 def _label(row: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from flipflow.cpu.bench.engines import (
 )
 from flipflow.cpu.bench.float_graph import FloatGraph, float_twin, standard_resnet
 from flipflow.cpu.bench.kernels import measure_kernels, measure_peers
-from flipflow.cpu.bench.networks import random_residual_net
+from flipflow.cpu.bench.networks import NETWORKS, random_residual_net
 from flipflow.cpu.bench.options import BenchOptions
 from flipflow.cpu.bench.paper import table4
 from flipflow.cpu.bench.peers import Contender, peers
@@ -80,7 +80,7 @@ def bench_net(
         "layers": layers,
         "kernels": measure_kernels(kernel_isas, options.rounds, reporter) if kernel_isas else [],
         "kernel_peers": measure_peers(options.rounds, reporter) if kernel_isas else [],
-        "paper": table4(target if target.startswith("resnet") else None),
+        "paper": table4(target if target in NETWORKS else None),
     }
 
 

@@ -57,9 +57,9 @@ def milliseconds(value: float) -> str:
 
 
 def warnings(document: dict[str, Any]) -> list[str]:
-    """Lines on operators that ran without a kernel of the instruction set, and on the exactness check."""
+    """Lines on operators that run slower than they could, on other programs, and on the exactness check."""
     lines = [
-        f"[yellow]{row['isa']}: no kernel of its own for {', '.join(row['fallbacks'])}; scalar code ran there[/]"
+        f"[yellow]{row['isa']} is slower than it could be: {'; '.join(row['fallbacks'])}[/]"
         for row in document["rows"]
         if row.get("fallbacks")
     ]

@@ -116,7 +116,7 @@ def infer(
     input_: Annotated[
         Path, typer.Option("--input", help=".npz with `images` (and `labels`), or a folder of pictures.")
     ],
-    level: Annotated[str, typer.Option(help="torch, qonnx, finn, integer or rtl.")] = "integer",
+    level: Annotated[str, typer.Option(help="torch, qonnx, finn, integer, rtl, cpu, or cpu:ISA.")] = "integer",
     out: Annotated[Path | None, typer.Option(help=".npz or .json file for `logits` and `class`.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -204,7 +204,7 @@ def _guarded(call: Callable[[], None]) -> Callable[[], int]:
             sys.stderr.write(f"{error.format_message()} Try `flipflow --help`.\n")
             return int(Exit.BAD_INPUT)
         except KeyboardInterrupt:
-            sys.stderr.write("\ninterrupted; the same command goes on from here\n")
+            sys.stderr.write("\ninterrupted; what was finished is kept, and the same command goes on from there\n")
             return 130
         except MemoryError:
             full = FlipflowError(

@@ -37,13 +37,14 @@ def _rates(document: dict[str, Any]) -> Table:
     table = Table("level", title="speed of the levels", title_justify="left")
     for name in ("images", "median", "slowest", "fastest"):
         table.add_column(name, justify="right")
+    table.add_column("unit")
     for row in document["levels"]:
         rates = (row["images_per_second"], row["slowest"], row["fastest"])
-        table.add_row(row["level"], f"{row['images']:,}", *(f"{rate:,.0f} images/s" for rate in rates))
+        table.add_row(row["level"], f"{row['images']:,}", *(f"{rate:,.0f}" for rate in rates), "images/s")
     speed = document["verilator"]
     if speed:
         rates = (speed["cycles_per_second"], speed["slowest"], speed["fastest"])
-        table.add_row("rtl (Verilator)", f"{speed['images']:,}", *(f"{rate / 1e6:,.2f} M cycles/s" for rate in rates))
+        table.add_row("rtl", f"{speed['images']:,}", *(f"{rate / 1e6:,.2f}" for rate in rates), "M clock cycles/s")
     return table
 
 

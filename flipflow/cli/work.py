@@ -138,9 +138,17 @@ def bench(
     """Times of a named network's engines, or of a run's engines and levels."""
     from flipflow.cpu.bench.networks import NETWORKS  # noqa: PLC0415
 
-    document = (
-        _bench_named(target, options, quiet) if target in NETWORKS else _bench_run(target, options, overrides, quiet)
-    )
+    if plot is not None:
+        from flipflow.cpu.bench.plot import require_place  # noqa: PLC0415
+
+        require_place(plot)
+    if target in NETWORKS:
+        if overrides:
+            what = f"{target} is no run and has no configuration."
+            raise FlipflowError("E113", what, "--set", "Leave --set away, or name a run.")
+        document = _bench_named(target, options, quiet)
+    else:
+        document = _bench_run(target, options, overrides, quiet)
     if not quiet:
         show_bench(document, layers)
     if plot is not None:
