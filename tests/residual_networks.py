@@ -177,6 +177,8 @@ def _head(writer: _Writer) -> None:
         elif min(height, width) > 1:
             writer.node("AveragePool", kernel_shape=[2, 2], strides=[2, 1])
             features = channels * (height // 2) * (width - 1)
+        else:  # too low or narrow a map for the pool
+            features = channels * pixels
         writer.quant(6, step)
     writer.node("Flatten", axis=1)
     writer.node("MatMul", writer.weights((features, writer.plan.classes), 8))
