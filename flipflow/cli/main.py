@@ -23,6 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_INTERRUPTED = 130
+
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="Override a key: section.key=value.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, and nothing else.")]
 RunArgument = Annotated[Path, typer.Argument(help="Run directory.")]
@@ -205,7 +207,7 @@ def _guarded(call: Callable[[], None]) -> Callable[[], int]:
             return int(Exit.BAD_INPUT)
         except KeyboardInterrupt:
             sys.stderr.write("\ninterrupted; what was finished is kept, and the same command goes on from there\n")
-            return 130
+            return _INTERRUPTED
         except MemoryError:
             full = FlipflowError(
                 "E503", "the memory is used up.", "this machine", "Use fewer samples or a smaller batch."
@@ -229,6 +231,8 @@ def main() -> None:
     def call() -> None:
         with disk_errors(Path.cwd()):
             result = app(standalone_mode=False)
+            if result == _INTERRUPTED:  # typer has made this of it
+                raise KeyboardInterrupt
             if isinstance(result, int) and result:
                 raise SystemExit(result)
 
@@ -237,4 +241,4 @@ def main() -> None:
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except typer.Abort:
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)

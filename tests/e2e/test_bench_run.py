@@ -1,6 +1,8 @@
 """`flipflow bench RUN`, as a user and as a script meet it: the promised keys, every level of the run, and the tables."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +119,20 @@ def test_a_run_that_hardware_cannot_follow(tmp_path: Path) -> None:
     document = json.loads(out)
     assert [row["level"] for row in document["levels"]] == ["torch", "qonnx", "integer", "cpu"]
     assert document["verilator"] is None
+
+
+def test_interrupted_while_timing(chain: Path) -> None:
+    command = [sys.executable, "-m", "flipflow", "bench", "net", "--isa", BEST, "--rounds", "1000000"]
+    process = subprocess.Popen(
+        command, cwd=chain, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None
+    while (line := process.stderr.readline()) != "bench: started\n":
+        assert line, "ended before it was interrupted"
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "interrupted" in err and "Traceback" not in err
 
 
 @pytest.mark.parametrize(
