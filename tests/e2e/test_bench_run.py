@@ -122,15 +122,22 @@ def test_a_run_that_hardware_cannot_follow(tmp_path: Path) -> None:
 
 
 def test_interrupted_while_timing(chain: Path) -> None:
-    command = [sys.executable, "-m", "flipflow", "bench", "net", "--isa", BEST, "--rounds", "1000000"]
+    # A test in the background of a shell would hand down that Ctrl-C is ignored.
+    start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from flipflow.cli import main; main()"
+    )
+    command = [sys.executable, "-c", start, "bench", "net", "--isa", BEST, "--rounds", "1000000"]
     process = subprocess.Popen(
         command, cwd=chain, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     assert process.stderr is not None
-    while (line := process.stderr.readline()) != "bench: started\n":
-        assert line, "ended before it was interrupted"
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        while (line := process.stderr.readline()) != "bench: started\n":
+            assert line, "ended before it was interrupted"
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, out) == (130, "")
     assert "interrupted" in err and "Traceback" not in err
 
