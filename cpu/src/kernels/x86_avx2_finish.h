@@ -1,7 +1,7 @@
 // The epilogue of x86_lanes.h for AVX2.
 #pragma once
 
-#include "kernels/x86_lanes.h"
+#include "kernels/x86_finish.h"
 
 namespace flipflow {
 namespace {
@@ -21,14 +21,10 @@ FLIPFLOW_INLINE void store_counts256(int32_t* to, int part, __m256i low, __m256i
 
 // Epilogue of one block of 64 channels.
 template <Form kForm>
-class Finish256 {
+class Finish256 : FinishBlock {
  public:
   Finish256(const Shape& s, const Epilogue& epilogue, const Outputs& out, int32_t first)
-      : epilogue_(epilogue), out_(out), first_(first), width_(s.out_width), channels_(s.out_channels),
-        words_((s.out_channels + 63) / 64), count_(least(64, s.out_channels - first)), cached_(-1), lines_(Lines::any),
-        short_slope_(true), possible_(0) {
-    used_ = count_ == 64 ? ~uint64_t{0} : (uint64_t{1} << count_) - 1;
-    invert_ = kForm == Form::sums ? 0 : epilogue.invert[first / 64];
+      : FinishBlock(kForm, s, epilogue, out, first), cached_(-1) {
     if (kForm == Form::fixed && short_range()) cache_channels();
   }
 
@@ -64,16 +60,6 @@ class Finish256 {
   }
 
  private:
-  // Where form fixed can be worked out: in 16-bit lanes up to q, with the rest in bytes; in 16-bit lanes; in 32-bit lanes.
-  enum class Lines { bytes, halves, any };
-
-  FLIPFLOW_INLINE int32_t class_offset(int32_t y, int32_t x) const {
-    return (epilogue_.row_class[y] + epilogue_.column_class[x]) * words_ * 64 + first_;
-  }
-  FLIPFLOW_INLINE size_t pixel(int32_t y, int32_t x) const { return static_cast<size_t>(y) * width_ + x; }
-  FLIPFLOW_INLINE void store_bits(int32_t y, int32_t x, uint64_t fires) const {
-    out_.bits[pixel(y, x) * words_ + first_ / 64] = (fires ^ invert_) & used_;
-  }
   static FLIPFLOW_INLINE __m256i load(const int32_t* from) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   }
@@ -169,19 +155,6 @@ class Finish256 {
 
   // --- form fixed in 16-bit lanes, where its ranges allow ---
 
-  static constexpr bool within(int32_t low, int32_t high, int32_t least_value, int32_t most_value) {
-    return low >= least_value && high <= most_value;
-  }
-
-  // Whether q, and r in the maps, keep their values when saturated to 16 bits and to the maps' numbers.
-  bool short_range() {
-    const bool residual = out_.residual != nullptr;
-    const int32_t low = residual ? epilogue_.r_min : epilogue_.q_min, high = residual ? epilogue_.r_max : epilogue_.q_max;
-    least_ = epilogue_.fixed == Number::u8 ? 0 : epilogue_.fixed == Number::i8 ? -128 : -32768;
-    most_ = epilogue_.fixed == Number::u8 ? 255 : epilogue_.fixed == Number::i8 ? 127 : 32767;
-    return within(epilogue_.q_min, epilogue_.q_max, -32768, 32767) && within(low, high, least_, most_);
-  }
-
   // Constants of 64 channels in the order of the 32-bit products: for each part of the even and odd lanes of `low`, then of
   // `high`.
   static FLIPFLOW_INLINE void by_products(const int32_t* from, __m256i* to) {
@@ -194,29 +167,16 @@ class Finish256 {
     }
   }
 
-  // A slope that is a multiple of 2^n: (bias + slope * acc) >> shift = ((bias >> n) + (slope >> n) * acc) >> (shift - n).
   void cache_channels() {
-    const bool bytes = epilogue_.fixed != Number::i16 && within(epilogue_.q_min, epilogue_.q_max, least_, most_);
-    lines_ = bytes ? Lines::bytes : Lines::halves;
-    clamp_q_ = epilogue_.q_min > least_ || epilogue_.q_max < most_;
-    clamp_r_ = epilogue_.r_min > least_ || epilogue_.r_max < most_;
-    alignas(64) int32_t slope[64] = {}, shift[64] = {}, spare[64] = {}, fire[64] = {};
-    for (int32_t i = 0; i < count_; ++i) {
-      slope[i] = epilogue_.slope[first_ + i], shift[i] = epilogue_.shift[first_ + i];
-      while (slope[i] % 2 == 0 && shift[i] > 0) slope[i] /= 2, --shift[i], ++spare[i];
-      if (slope[i] < -32768 || slope[i] > 32767) short_slope_ = false;
-      if (out_.bits == nullptr) continue;
-      const int32_t at = epilogue_.fire[first_ + i], most = bytes ? most_ : 32767, low = bytes ? least_ : -32768;
-      if (at <= most) possible_ |= uint64_t{1} << i;
-      fire[i] = at < low ? low : least(at, most);
-    }
-    by_products(slope, slope_);
-    by_products(shift, shift_);
-    by_products(spare, spare_);
+    Channels channels;
+    read_channels(channels);
+    by_products(channels.slope, slope_);
+    by_products(channels.shift, shift_);
+    by_products(channels.spare, spare_);
     for (int k = 0; k < 8 && short_slope_; ++k) {
       slope_[k] = k % 2 == 0 ? _mm256_and_si256(slope_[k], _mm256_set1_epi32(0xffff)) : _mm256_slli_epi32(slope_[k], 16);
     }
-    cache_fire(fire, bytes);
+    cache_fire(channels.fire, lines_ == Lines::bytes);
   }
 
   // Bytes are compared with their top bits turned where they are unsigned.
@@ -374,16 +334,7 @@ class Finish256 {
     if (out_.bits != nullptr) store_bits(y, x, ~silent & possible_);
   }
 
-  const Epilogue& epilogue_;
-  const Outputs& out_;
-  int32_t first_, width_, channels_, words_, count_;
-  uint64_t used_, invert_;
-  int32_t cached_;          // class offset of the limits and biases below
-  Lines lines_;
-  bool short_slope_;        // slopes fit 16 bits
-  bool clamp_q_, clamp_r_;  // ranges narrower than the maps' numbers
-  int32_t least_, most_;    // of the maps' numbers
-  uint64_t possible_;       // channels whose `fire` the lanes can reach
+  int32_t cached_;  // class offset of the limits and biases below
   __m256i limit_low_[2], limit_high_[2];
   __m256i bias_[8], slope_[8], shift_[8], spare_[8], fire_[4];
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/x86_avx512_lanes.h"
+#include "kernels/x86_finish.h"
 
 namespace flipflow {
 namespace {
@@ -9,15 +10,11 @@ namespace {
 // Epilogue of one block of 64 channels. Counts come as Layout::lanes has its channels: with channel 16 L + i of the block, i < 16,
 // in 16-bit lane 8 L + i % 8 of `low` where i < 8, else of `high`.
 template <Form kForm>
-class Finish512 {
+class Finish512 : FinishBlock {
  public:
   Finish512(const Shape& s, const Epilogue& epilogue, const Outputs& out, int32_t first)
-      : epilogue_(epilogue), out_(out), first_(first), width_(s.out_width), channels_(s.out_channels),
-        words_((s.out_channels + 63) / 64), cached_(0), lines_(Lines::any), short_slope_(true), possible_(0) {
-    const int32_t count = least(64, s.out_channels - first);
-    used_ = count == 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
-    invert_ = kForm == Form::sums ? 0 : epilogue.invert[first / 64];
-    if (kForm == Form::fixed && short_range()) cache_channels(count);
+      : FinishBlock(kForm, s, epilogue, out, first), cached_(0) {
+    if (kForm == Form::fixed && short_range()) cache_channels();
   }
 
   // low, high: one vector each, 16-bit counts.
@@ -47,21 +44,11 @@ class Finish512 {
   }
 
  private:
-  // Where form fixed can be worked out: in 16-bit lanes up to q, with the rest in bytes; in 16-bit lanes; in 32-bit lanes.
-  enum class Lines { bytes, halves, any };
   static constexpr int32_t kClasses = 16;  // that are kept: a 3x3 window has 9
   static constexpr uint64_t kLowBytes = 0x00ff00ff00ff00ff;
 
-  FLIPFLOW_INLINE int32_t class_offset(int32_t y, int32_t x) const {
-    return (epilogue_.row_class[y] + epilogue_.column_class[x]) * words_ * 64 + first_;
-  }
-  FLIPFLOW_INLINE size_t pixel(int32_t y, int32_t x) const { return static_cast<size_t>(y) * width_ + x; }
   FLIPFLOW_INLINE __mmask16 used(int part) const { return static_cast<__mmask16>(used_ >> (16 * part)); }
   FLIPFLOW_INLINE bool all_used() const { return used_ == ~uint64_t{0}; }
-
-  FLIPFLOW_INLINE void store_bits(int32_t y, int32_t x, uint64_t fires) const {
-    out_.bits[pixel(y, x) * words_ + first_ / 64] = (fires ^ invert_) & used_;
-  }
 
   // 32 numbers in order, cut to 16 bits.
   static FLIPFLOW_INLINE __m512i saturated(const int32_t* from) {
@@ -167,19 +154,6 @@ class Finish512 {
 
   // --- form fixed in 16-bit lanes, where its ranges allow ---
 
-  static constexpr bool within(int32_t low, int32_t high, int32_t least_value, int32_t most_value) {
-    return low >= least_value && high <= most_value;
-  }
-
-  // Whether q, and r in the maps, keep their values when saturated to 16 bits and to the maps' numbers.
-  bool short_range() {
-    const bool residual = out_.residual != nullptr;
-    const int32_t low = residual ? epilogue_.r_min : epilogue_.q_min, high = residual ? epilogue_.r_max : epilogue_.q_max;
-    least_ = epilogue_.fixed == Number::u8 ? 0 : epilogue_.fixed == Number::i8 ? -128 : -32768;
-    most_ = epilogue_.fixed == Number::u8 ? 255 : epilogue_.fixed == Number::i8 ? 127 : 32767;
-    return within(epilogue_.q_min, epilogue_.q_max, -32768, 32767) && within(low, high, least_, most_);
-  }
-
   // Constants of 64 channels in the order of the 32-bit products: of the even and odd lanes of `low`, then of `high`.
   static FLIPFLOW_INLINE void by_products(const int32_t* from, __m512i* to) {
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -194,29 +168,16 @@ class Finish512 {
     }
   }
 
-  // A slope that is a multiple of 2^n: (bias + slope * acc) >> shift = ((bias >> n) + (slope >> n) * acc) >> (shift - n).
-  void cache_channels(int32_t count) {
-    const bool bytes = epilogue_.fixed != Number::i16 && within(epilogue_.q_min, epilogue_.q_max, least_, most_);
-    lines_ = bytes ? Lines::bytes : Lines::halves;
-    clamp_q_ = epilogue_.q_min > least_ || epilogue_.q_max < most_;
-    clamp_r_ = epilogue_.r_min > least_ || epilogue_.r_max < most_;
-    alignas(64) int32_t slope[64] = {}, shift[64] = {}, spare[64] = {}, fire[64] = {};
-    for (int32_t i = 0; i < count; ++i) {
-      slope[i] = epilogue_.slope[first_ + i], shift[i] = epilogue_.shift[first_ + i];
-      while (slope[i] % 2 == 0 && shift[i] > 0) slope[i] /= 2, --shift[i], ++spare[i];
-      if (slope[i] < -32768 || slope[i] > 32767) short_slope_ = false;
-      if (out_.bits == nullptr) continue;
-      const int32_t at = epilogue_.fire[first_ + i], most = bytes ? most_ : 32767, low = bytes ? least_ : -32768;
-      if (at <= most) possible_ |= uint64_t{1} << i;
-      fire[i] = at < low ? low : least(at, most);
-    }
-    by_products(slope, slope_);
-    by_products(shift, shift_);
-    by_products(spare, spare_);
+  void cache_channels() {
+    Channels channels;
+    read_channels(channels);
+    by_products(channels.slope, slope_);
+    by_products(channels.shift, shift_);
+    by_products(channels.spare, spare_);
     for (int k = 0; k < 4 && short_slope_; ++k) {
       slope_[k] = k % 2 == 0 ? _mm512_and_si512(slope_[k], _mm512_set1_epi32(0xffff)) : _mm512_slli_epi32(slope_[k], 16);
     }
-    cache_fire(fire, bytes);
+    cache_fire(channels.fire, lines_ == Lines::bytes);
   }
 
   void cache_fire(const int32_t* fire, bool bytes) {
@@ -337,16 +298,7 @@ class Finish512 {
     store_bits(y, x, fires & possible_);
   }
 
-  const Epilogue& epilogue_;
-  const Outputs& out_;
-  int32_t first_, width_, channels_, words_;
-  uint64_t used_, invert_;
-  uint32_t cached_;         // classes in by_class_, one bit each
-  Lines lines_;
-  bool short_slope_;        // slopes fit 16 bits
-  bool clamp_q_, clamp_r_;  // ranges narrower than the maps' numbers
-  int32_t least_, most_;    // of the maps' numbers
-  uint64_t possible_;       // channels whose `fire` the lanes can reach
+  uint32_t cached_;  // classes in by_class_, one bit each
   __m512i by_class_[kClasses + 1][kForm == Form::fixed ? 4 : 2];  // limits of `low` and `high`, or biases
   __m512i slope_[4], shift_[4], spare_[4], fire_[2];
 };
