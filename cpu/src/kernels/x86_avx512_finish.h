@@ -17,20 +17,20 @@ class Finish512 : FinishBlock {
     if (kForm == Form::fixed && short_range()) cache_channels();
   }
 
-  // low, high: one vector each, 16-bit counts.
-  FLIPFLOW_INLINE void narrow(int32_t y, int32_t x, const __m512i* low, const __m512i* high) {
+  // low, high: 16-bit counts.
+  FLIPFLOW_INLINE void narrow(int32_t y, int32_t x, __m512i low, __m512i high) {
     if constexpr (kForm == Form::bits) {
       const __m512i* limit = by_class_[cached(y, x)];
-      const uint32_t below = _mm512_cmple_epi16_mask(low[0], limit[0]);
-      const uint32_t above = _mm512_cmple_epi16_mask(high[0], limit[1]);
+      const uint32_t below = _mm512_cmple_epi16_mask(low, limit[0]);
+      const uint32_t above = _mm512_cmple_epi16_mask(high, limit[1]);
       store_bits(y, x, _pdep_u64(below, kLowBytes) | _pdep_u64(above, ~kLowBytes));
       return;
     }
-    if (kForm == Form::sums) return narrow_sums(y, x, *low, *high);
-    if (lines_ == Lines::bytes) return fixed_bytes(y, x, *low, *high);
-    if (lines_ == Lines::halves) return fixed_halves(y, x, *low, *high);
+    if (kForm == Form::sums) return narrow_sums(y, x, low, high);
+    if (lines_ == Lines::bytes) return fixed_bytes(y, x, low, high);
+    if (lines_ == Lines::halves) return fixed_halves(y, x, low, high);
     alignas(64) int32_t acc[64];
-    Vector512::store_counts(acc, 0, *low, *high);
+    Vector512::store_counts(acc, low, high);
     wide(y, x, acc);
   }
 

@@ -15,7 +15,6 @@ namespace {
 // What needs nothing beyond AVX512F and BW.
 struct Vector512 {
   using T = __m512i;
-  static constexpr int kBytes = 64, kParts = 1;
 
   static FLIPFLOW_INLINE T zero() { return _mm512_setzero_si512(); }
   static FLIPFLOW_INLINE T load(const uint8_t* from) { return _mm512_load_si512(from); }
@@ -55,7 +54,7 @@ struct Vector512 {
     const T half = halves[part / 2];
     return _mm512_cvtepi16_epi32(part % 2 == 0 ? _mm512_castsi512_si256(half) : _mm512_extracti64x4_epi64(half, 1));
   }
-  static FLIPFLOW_INLINE void store_counts(int32_t* to, int, T low, T high) {
+  static FLIPFLOW_INLINE void store_counts(int32_t* to, T low, T high) {
     T halves[2];
     in_order(low, high, halves);
     FLIPFLOW_UNROLL

@@ -1,7 +1,7 @@
 // What the epilogues of the x86 sets share: everything that needs no vectors. See x86_avx2_finish.h and x86_avx512_finish.h.
 #pragma once
 
-#include "kernels/x86_lanes.h"
+#include "kernels/x86_window.h"
 
 namespace flipflow {
 namespace {

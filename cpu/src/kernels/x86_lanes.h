@@ -1,4 +1,4 @@
-// Binary convolutions of the x86 sets, on Layout::lanes: everything but the vectors themselves and the epilogue.
+// Counting mismatches with AVX-512: carry-save adders on Layout::lanes; everything but the vectors themselves and the epilogue.
 //
 // A byte lane is one output channel, so a vector of 64 bytes takes eight fan-in bits of 64 channels. The prepared map holds
 // each activation byte four times, for a broadcast that costs no ALU slot. Mismatches are not counted word by word but added
@@ -6,56 +6,15 @@
 // the next. At the bottom two words x = a ^ w, y = a' ^ w' are added at once, for their sum needs only the parities a ^ a' and
 // w ^ w', which the packed weights and the prepared map hold: with the ternary logic of AVX-512 that makes 3 operations for
 // two words, and 2.5 a word over all planes. Only what leaves the top plane is counted as bits, and the planes at the end.
-//
-// Included by one source file for each instruction set; nothing here may have external linkage, because it is compiled for
-// processors that the linker's choice of a shared copy would not respect. For the same reason no standard templates are used.
 #pragma once
 
-#include <immintrin.h>
-
-#include <cstring>
-
-#include "kernels/kernels.h"
-
-#define FLIPFLOW_INLINE inline __attribute__((always_inline))
-#if defined(__clang__)
-#define FLIPFLOW_UNROLL _Pragma("clang loop unroll(full)")
-#define FLIPFLOW_KEEP_LOOP _Pragma("clang loop unroll(disable)")
-#else
-#define FLIPFLOW_UNROLL _Pragma("GCC unroll 64")
-#define FLIPFLOW_KEEP_LOOP _Pragma("GCC unroll 1")
-#endif
+#include "kernels/x86_window.h"
 
 namespace flipflow {
 namespace {
 
-constexpr int32_t kUnitBytes = 512;   // weights: 64 channels of one 64-bit word
-constexpr int32_t kStoredBytes = 32;  // prepared map: one 64-bit word, each byte four times
-constexpr int32_t kMaxUnits = 127;    // 64-bit words in one go: byte counters hold their top planes, 16-bit lanes the counts
-
-struct Window {
-  int32_t columns, rows;  // of the padded map
-  int32_t words, units;   // 64-bit words a pixel, and a window
-  int64_t pixel_bytes, row_bytes;
-};
-
-FLIPFLOW_INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-
-FLIPFLOW_INLINE Window window_of(const Shape& s) {
-  Window w;
-  w.columns = (s.out_width - 1) * s.stride_width + s.kernel_width;
-  w.rows = (s.out_height - 1) * s.stride_height + s.kernel_height;
-  w.words = (s.in_channels + 63) / 64;
-  w.units = s.kernel_height * s.kernel_width * w.words;
-  w.pixel_bytes = static_cast<int64_t>(w.words) * kStoredBytes;
-  w.row_bytes = w.pixel_bytes * w.columns;
-  return w;
-}
-
 // --- the prepared map ---
 
-bool lanes_accepts(const Shape& s) { return s.input == Number::bits && s.weights == Number::bits; }
-int32_t lanes_padded_rows(const Shape& s) { return window_of(s).rows; }
 size_t lanes_scratch(const Shape& s) {
   const Window w = window_of(s);
   return static_cast<size_t>(w.row_bytes) * static_cast<size_t>(w.rows);
@@ -98,16 +57,6 @@ void lanes_prepare(const Shape& s, const void* input, void* scratch, int32_t beg
       _mm256_store_si256(reinterpret_cast<__m256i*>(to), spread(from[k]));
     }
     to = fill_border(to, s, w, w.columns - left - inside);
-  }
-}
-
-// Where the words first..first + count - 1 of a window lie, from its first byte.
-void fill_offsets(const Shape& s, const Window& w, int32_t first, int32_t count, int64_t* offsets) {
-  const int32_t row_units = s.kernel_width * w.words;
-  int32_t ky = first / row_units, k = first % row_units;
-  for (int32_t i = 0; i < count; ++i) {
-    offsets[i] = ky * w.row_bytes + static_cast<int64_t>(k) * kStoredBytes;
-    if (++k == row_units) k = 0, ++ky;
   }
 }
 
@@ -202,8 +151,7 @@ FLIPFLOW_INLINE void clear(Planes<V, P>& planes) {
   }
 }
 
-// What is left of one pixel after the last word: planes of weight 1, 2, 4, 8, 16 and, where there are three levels, 32; bytes of
-// counts.
+// What is left of one pixel after the last word: planes of weight 1, 2, 4, 8, 16; bytes of counts.
 template <class V>
 struct Left {
   typename V::T planes[3 + V::kLevels], count;
@@ -220,7 +168,7 @@ FLIPFLOW_INLINE void keep(const Planes<V, P>& planes, Left<V>* left) {
   }
 }
 
-// Mismatches of P pixels over `units` words (at most kMaxUnits).
+// Mismatches of P pixels over `units` words (at most kMaxUnits: byte counters hold their top planes).
 template <class V, int P>
 FLIPFLOW_INLINE void count_units(Stream<V, P> source, int32_t units, Left<V>* left) {
   Planes<V, P> planes;
@@ -230,48 +178,11 @@ FLIPFLOW_INLINE void count_units(Stream<V, P> source, int32_t units, Left<V>* le
   keep<V, P>(planes, left);
 }
 
-// The same for both halves of a block. They take turns every few words, to find each other's halves of cache lines near.
-template <class V, int P>
-FLIPFLOW_INLINE void count_halves(const Stream<V, P>& start, int32_t units, Left<V> (*left)[P]) {
-  constexpr int32_t kTurn = 4;
-  Planes<V, P> kept[2];
-  const int32_t all = units >> V::kLevels, rest = units - (all << V::kLevels);
-  int32_t done = 0;
-  do {
-    const int32_t turn = least(all - done, kTurn), skip = done == 0 ? 0 : rest + (done << V::kLevels);
-    FLIPFLOW_KEEP_LOOP
-    for (int half = 0; half < 2; ++half) {
-      Stream<V, P> source = start;
-      source.weights += half * V::kBytes + static_cast<int64_t>(skip) * kUnitBytes;
-      source.offsets += skip;
-      Planes<V, P> planes;
-      if (done == 0) {
-        clear<V, P>(planes);
-        add_rest<V, P, 0>(source, planes, rest);
-      } else {
-        planes = kept[half];
-      }
-      for (int32_t i = turn; i > 0; --i) add_top<V, P>(source, planes);
-      kept[half] = planes;
-      keep<V, P>(planes, left[half]);
-    }
-    done += turn;
-  } while (done < all);
-}
-
-template <class V, int P>
-FLIPFLOW_INLINE void count_parts(const Stream<V, P>& source, int32_t units, Left<V> (*left)[P]) {
-  if constexpr (V::kParts == 1) count_units<V, P>(source, units, left[0]);
-  else count_halves<V, P>(source, units, left);
-}
-
 // 16-bit counts: low: bytes 0, 2, ... of the lanes, high: the others.
 template <class V>
 FLIPFLOW_INLINE void add_up(const Left<V>& left, typename V::T& low, typename V::T& high) {
   const typename V::T small = V::weigh(left.planes[0], left.planes[1], left.planes[2], left.planes[3], left.planes[4]);
-  typename V::T large = left.count;  // in units of 32
-  if constexpr (V::kLevels == 3) large = V::sum8(V::sum8(large, large), V::count(left.planes[5]));
-  V::widen(small, large, low, high);
+  V::widen(small, left.count, low, high);  // the byte counts are in units of 32
 }
 
 // --- convolutions ---
@@ -280,9 +191,8 @@ FLIPFLOW_INLINE void add_up(const Left<V>& left, typename V::T& low, typename V:
 template <class V, int P, class Finish>
 FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* weights, const uint8_t* map, int64_t* offsets,
                               int32_t& y_next, int32_t& x_next, Finish& finish) {
-  using T = typename V::T;
-  T low[V::kParts], high[V::kParts];
-  Left<V> left[V::kParts][P];
+  typename V::T low, high;
+  Left<V> left[P];
   Stream<V, P> source;
   int32_t y[P], x[P];
   for (int p = 0; p < P; ++p) {
@@ -294,11 +204,10 @@ FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* we
   source.offsets = offsets;
   if (w.units <= kMaxUnits) {
     source.weights = weights;
-    count_parts<V, P>(source, w.units, left);
+    count_units<V, P>(source, w.units, left);
     FLIPFLOW_KEEP_LOOP  // the code of a tile is to stay within the processor's cache of decoded instructions
     for (int p = 0; p < P; ++p) {
-      FLIPFLOW_UNROLL
-      for (int part = 0; part < V::kParts; ++part) add_up<V>(left[part][p], low[part], high[part]);
+      add_up<V>(left[p], low, high);
       finish.narrow(y[p], x[p], low, high);
     }
     return;
@@ -308,42 +217,31 @@ FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* we
     const int32_t units = least(kMaxUnits, w.units - first);
     fill_offsets(s, w, first, units, offsets);
     source.weights = weights + static_cast<int64_t>(first) * kUnitBytes;
-    count_parts<V, P>(source, units, left);
+    count_units<V, P>(source, units, left);
     for (int p = 0; p < P; ++p) {
-      for (int part = 0; part < V::kParts; ++part) {
-        add_up<V>(left[part][p], low[part], high[part]);
-        V::store_counts(counts, part, low[part], high[part]);
-      }
+      add_up<V>(left[p], low, high);
+      V::store_counts(counts, low, high);
       for (int i = 0; i < 64; ++i) total[p][i] += counts[i];
     }
   }
   for (int p = 0; p < P; ++p) finish.wide(y[p], x[p], total[p]);
 }
 
-FLIPFLOW_INLINE int64_t least64(int64_t a, int64_t b) { return a < b ? a : b; }
+template <class V>
+struct LanesTile {
+  static constexpr int kPixels = V::kPixels;
+  static FLIPFLOW_INLINE Window window(const Shape& s) { return window_of(s); }
+  template <int P, class Finish>
+  static FLIPFLOW_INLINE void run(const Shape& s, const Window& w, const uint8_t* weights, const uint8_t* map, int64_t* offsets,
+                                  int32_t& y, int32_t& x, Finish& finish) {
+    run_tile<V, P>(s, w, weights, map, offsets, y, x, finish);
+  }
+};
 
 template <class V, class Finish>
 FLIPFLOW_INLINE void lanes_run(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue,
                                const Outputs& out, const Share& share) {
-  const Window w = window_of(s);
-  const auto* map = static_cast<const uint8_t*>(scratch);
-  const int32_t pixels = share.row_end * s.out_width;
-  int64_t offsets[kMaxUnits];
-  fill_offsets(s, w, 0, least(w.units, kMaxUnits), offsets);
-  for (int32_t first = share.channel_begin; first < share.channel_end; first += 64) {
-    const uint8_t* weights = static_cast<const uint8_t*>(packed) + static_cast<int64_t>(first / 64) * w.units * kUnitBytes;
-    Finish finish(s, epilogue, out, first);
-    int32_t pixel = share.row_begin * s.out_width, y = share.row_begin, x = 0;
-    // Each block's weights are read once, from far away: every tile asks for a part of the next block's.
-    const int64_t block = first + 64 < share.channel_end ? w.units * int64_t{kUnitBytes} : 0;
-    const int64_t part = block / ((pixels - pixel) / V::kPixels + 1) / 64 * 64 + 64;
-    int64_t ahead = block;
-    for (; pixel + V::kPixels <= pixels; pixel += V::kPixels) {
-      for (const int64_t end = least64(ahead + part, 2 * block); ahead < end; ahead += 64) __builtin_prefetch(weights + ahead, 0, 2);
-      run_tile<V, V::kPixels>(s, w, weights, map, offsets, y, x, finish);
-    }
-    for (; pixel < pixels; ++pixel) run_tile<V, 1>(s, w, weights, map, offsets, y, x, finish);
-  }
+  run_blocks<LanesTile<V>, Finish>(s, packed, scratch, epilogue, out, share);
 }
 
 }  // namespace
