@@ -231,10 +231,11 @@ template <class V>
 struct LanesTile {
   static constexpr int kPixels = V::kPixels;
   static FLIPFLOW_INLINE Window window(const Shape& s) { return window_of(s); }
-  template <int P, class Finish>
+  template <class Finish>
   static FLIPFLOW_INLINE void run(const Shape& s, const Window& w, const uint8_t* weights, const uint8_t* map, int64_t* offsets,
-                                  int32_t& y, int32_t& x, Finish& finish) {
-    run_tile<V, P>(s, w, weights, map, offsets, y, x, finish);
+                                  int32_t pixels, int32_t& y, int32_t& x, Finish& finish) {
+    if (pixels == kPixels) return run_tile<V, kPixels>(s, w, weights, map, offsets, y, x, finish);
+    for (; pixels > 0; --pixels) run_tile<V, 1>(s, w, weights, map, offsets, y, x, finish);
   }
 };
 

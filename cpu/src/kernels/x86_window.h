@@ -59,10 +59,10 @@ void fill_offsets(const Shape& s, const Window& w, int32_t first, int32_t count,
   }
 }
 
-// All blocks and pixels of a share. Tile has kPixels; window(); run<P>(): P pixels from (y, x) on, which it moves, and one block of
-// 64 channels, whose counts go to the Finish.
 FLIPFLOW_INLINE int64_t least64(int64_t a, int64_t b) { return a < b ? a : b; }
 
+// All blocks and pixels of a share. Tile has kPixels; window(); run(): so many pixels, at most kPixels, from (y, x) on, which it
+// moves, and one block of 64 channels, whose counts go to the Finish.
 template <class Tile, class Finish>
 FLIPFLOW_INLINE void run_blocks(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue,
                                const Outputs& out, const Share& share) {
@@ -79,11 +79,11 @@ FLIPFLOW_INLINE void run_blocks(const Shape& s, const void* packed, const void* 
     const int64_t block = first + 64 < share.channel_end ? w.units * int64_t{kUnitBytes} : 0;
     const int64_t part = block / ((pixels - pixel) / Tile::kPixels + 1) / 64 * 64 + 64;
     int64_t ahead = block;
-    for (; pixel + Tile::kPixels <= pixels; pixel += Tile::kPixels) {
+    for (int32_t count; pixel < pixels; pixel += count) {
       for (const int64_t end = least64(ahead + part, 2 * block); ahead < end; ahead += 64) __builtin_prefetch(weights + ahead, 0, 2);
-      Tile::template run<Tile::kPixels>(s, w, weights, map, offsets, y, x, finish);
+      count = least(Tile::kPixels, pixels - pixel);
+      Tile::run(s, w, weights, map, offsets, count, y, x, finish);
     }
-    for (; pixel < pixels; ++pixel) Tile::template run<1>(s, w, weights, map, offsets, y, x, finish);
   }
 }
 
