@@ -6,17 +6,18 @@
 namespace flipflow {
 namespace {
 
-FLIPFLOW_INLINE void store_words256(int32_t* to, __m128i counts) {
-  _mm256_store_si256(reinterpret_cast<__m256i*>(to), _mm256_cvtepu16_epi32(counts));
+// Counts come as Layout::lanes has its channels: of 32 channels, low has 0..7 and 16..23, high the others. Eight of them, as 32-bit
+// numbers in order.
+FLIPFLOW_INLINE __m256i eight_counts(__m256i low, __m256i high, int group) {
+  const __m256i from = group % 2 == 0 ? low : high;
+  return _mm256_cvtepu16_epi32(group < 2 ? _mm256_castsi256_si128(from) : _mm256_extracti128_si256(from, 1));
 }
 
-// Counts come as Layout::lanes has its channels: of 32 channels, low has 0..7 and 16..23, high the others.
 FLIPFLOW_INLINE void store_counts256(int32_t* to, int part, __m256i low, __m256i high) {
-  to += 32 * part;
-  store_words256(to, _mm256_castsi256_si128(low));
-  store_words256(to + 8, _mm256_castsi256_si128(high));
-  store_words256(to + 16, _mm256_extracti128_si256(low, 1));
-  store_words256(to + 24, _mm256_extracti128_si256(high, 1));
+  FLIPFLOW_UNROLL
+  for (int group = 0; group < 4; ++group) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(to + 32 * part + 8 * group), eight_counts(low, high, group));
+  }
 }
 
 // Epilogue of one block of 64 channels.
@@ -42,6 +43,7 @@ class Finish256 : FinishBlock {
       store_bits(y, x, ~above);
       return;
     }
+    if (kForm == Form::sums && count_ == 64) return narrow_sums(y, x, low, high);
     if (lines_ == Lines::bytes) return fixed_bytes(y, x, low, high);
     if (lines_ == Lines::halves) return fixed_halves(y, x, low, high);
     alignas(64) int32_t acc[64];
@@ -79,6 +81,17 @@ class Finish256 : FinishBlock {
       const __m256i a = saturated(epilogue_.limit + offset + 32 * part), b = saturated(epilogue_.limit + offset + 32 * part + 16);
       limit_low_[part] = _mm256_permute2x128_si256(a, b, 0x20);
       limit_high_[part] = _mm256_permute2x128_si256(a, b, 0x31);
+    }
+  }
+
+  FLIPFLOW_INLINE void narrow_sums(int32_t y, int32_t x, const __m256i* low, const __m256i* high) const {
+    const int32_t* base = epilogue_.base + class_offset(y, x);
+    int32_t* to = out_.sums + pixel(y, x) * channels_ + first_;
+    FLIPFLOW_UNROLL
+    for (int i = 0; i < 8; ++i) {
+      const __m256i twice_low = _mm256_add_epi16(low[i / 4], low[i / 4]), twice_high = _mm256_add_epi16(high[i / 4], high[i / 4]);
+      const __m256i sum = _mm256_sub_epi32(load(base + 8 * i), eight_counts(twice_low, twice_high, i % 4));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 8 * i), sum);
     }
   }
 

@@ -39,6 +39,8 @@ class PaddedRow {
     if (x >= 0 && x < width_) return from_[x * words_ + k];
     return k + 1 < words_ ? full_ : last_;
   }
+  FLIPFLOW_INLINE const uint64_t* from() const { return from_; }  // the words of the row itself, width() * words
+  FLIPFLOW_INLINE int32_t width() const { return width_; }        // 0 in the padding
 
  private:
   const uint64_t* from_;
@@ -55,22 +57,32 @@ FLIPFLOW_INLINE void store_pair(uint8_t* to, uint64_t a, uint64_t b) {
   _mm_store_si128(reinterpret_cast<__m128i*>(to + 16), _mm_unpackhi_epi16(low, high));
 }
 
+// Columns begin..end - 1 of one row, paired with those of another that lie `shift` to the right.
+uint8_t* store_columns(uint8_t* to, const PaddedRow& a, const PaddedRow& b, int64_t shift, int32_t words, int32_t begin,
+                       int32_t end) {
+  for (int32_t column = begin; column < end; ++column) {
+    for (int32_t k = 0; k < words; ++k, to += kStoredBytes) store_pair(to, a.word(column, k), b.word(column + shift, k));
+  }
+  return to;
+}
+
 void pairs_prepare(const Shape& s, const void* input, void* scratch, int32_t begin, int32_t end) {
   const Window w = pairs_window(s);
   const auto seam = static_cast<int32_t>(w.row_bytes / w.pixel_bytes) - w.columns;
+  const int32_t first = least(s.pad_left, w.columns);
+  const int64_t apart = int64_t{s.stride_width} * w.words;
   auto* to = static_cast<uint8_t*>(scratch) + begin * w.row_bytes;
   for (int32_t row = begin; row < end; ++row) {
-    const PaddedRow here(s, input, row), below(s, input, int64_t{row} + s.stride_height);
-    for (int32_t column = 0; column < w.columns; ++column) {
-      for (int32_t k = 0; k < w.words; ++k, to += kStoredBytes) {
-        store_pair(to, here.word(column, k), here.word(int64_t{column} + s.stride_width, k));
-      }
+    const PaddedRow here(s, input, row);
+    const int32_t inside = least(here.width() - s.stride_width, w.columns - first);  // both pixels of a pair are
+    to = store_columns(to, here, here, s.stride_width, w.words, 0, first);
+    for (int64_t k = 0; k < int64_t{inside} * w.words; ++k, to += kStoredBytes) {
+      store_pair(to, here.from()[k], here.from()[k + apart]);
     }
-    for (int32_t column = 0; column < seam; ++column) {
-      for (int32_t k = 0; k < w.words; ++k, to += kStoredBytes) {
-        store_pair(to, here.word(w.columns - seam + column, k), below.word(column, k));
-      }
-    }
+    to = store_columns(to, here, here, s.stride_width, w.words, first + (inside > 0 ? inside : 0), w.columns);
+    if (seam == 0) continue;
+    const PaddedRow below(s, input, int64_t{row} + s.stride_height);
+    to = store_columns(to, here, below, int64_t{seam} - w.columns, w.words, w.columns - seam, w.columns);
   }
 }
 

@@ -4,8 +4,8 @@
 // popcount(a ^ n) + 16 * popcount(b ^ n) for every n: vpshufb looks up the weights' bits n of 32 channels, so XOR and count of both
 // pixels are one instruction. Three look-ups add up to at most 12 in each half of a byte. Then the halves part: bytes count the
 // lower ones (the first pixel), while the upper ones (the second) are added in 16-bit lanes, shifted down by 4 bits but not masked:
-// what else these lanes take in is known from the bytes, and is subtracted at the end. With 16 look-ups, 10 additions and 6 partings
-// of 4 operations for 4096 MAC that makes 3.1 operations for 256 MAC, of which one needs the shuffle port.
+// what else these lanes take in is known from the bytes, and is subtracted at the end. With 2 additions and a parting of 4 operations
+// for three look-ups that makes 3 operations for 256 MAC, of which one needs the shuffle port.
 //
 // The weights' bytes are taken apart into four-bit indices once for a tile of pixels, a few words at a time.
 #pragma once
@@ -58,31 +58,33 @@ struct PairCounts {
   __m256i bytes[2] = {}, words[2] = {};
 };
 
-// What is looked up where: memory, as in convolutions.
+// What is looked up where: memory, as in convolutions. Look-up i is that of fan-in bits 4i..4i+3 of a step.
 struct PairStream {
   const uint8_t *pixels, *indices;
+  const int64_t* offsets;
 
   FLIPFLOW_INLINE __m256i index(int i, int part) const { return load256(indices + i * 64 + part * 32); }
   FLIPFLOW_INLINE __m256i table(int i) const {
     uint16_t place;
-    std::memcpy(&place, pixels + i * 2, sizeof place);
+    std::memcpy(&place, pixels + offsets[i / 16] + i % 16 * 2, sizeof place);
     return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(kPairTables.rows[0] + place)));
   }
 };
 
-// One 64-bit word of each channel.
-template <class Source>
-FLIPFLOW_INLINE void add_word(Source& source, PairCounts& counts) {
+// kUnits 64-bit words of each channel.
+template <int kUnits, class Source>
+FLIPFLOW_INLINE void add_words(Source& source, PairCounts& counts) {
+  constexpr int kLast = kUnits * 16 - 1;
   const __m256i mask = _mm256_set1_epi8(15);
   __m256i sums[2];
   FLIPFLOW_UNROLL
-  for (int i = 0; i < 16; ++i) {
+  for (int i = 0; i <= kLast; ++i) {
     const __m256i table = source.table(i);
     FLIPFLOW_UNROLL
     for (int part = 0; part < 2; ++part) {
       const __m256i found = _mm256_shuffle_epi8(table, source.index(i, part));
       sums[part] = i % 3 == 0 ? found : _mm256_add_epi8(sums[part], found);
-      if (i % 3 != 2 && i != 15) continue;
+      if (i % 3 != 2 && i != kLast) continue;
       counts.bytes[part] = _mm256_add_epi8(counts.bytes[part], _mm256_and_si256(sums[part], mask));
       counts.words[part] = _mm256_add_epi16(counts.words[part], _mm256_srli_epi16(sums[part], 4));
       asm("" : "+x"(counts.bytes[part]), "+x"(counts.words[part]));  // or else g++ adds in another order, and runs out of registers
@@ -92,7 +94,7 @@ FLIPFLOW_INLINE void add_word(Source& source, PairCounts& counts) {
 
 // 16-bit counts of one pixel: low: bytes 0, 2, ... of the lanes, high: the others.
 struct PixelCounts {
-  __m256i low[2], high[2];
+  __m256i low[2] = {}, high[2] = {};
 };
 
 FLIPFLOW_INLINE void add_bytes(PixelCounts& total, int part, __m256i bytes) {
@@ -100,15 +102,13 @@ FLIPFLOW_INLINE void add_bytes(PixelCounts& total, int part, __m256i bytes) {
   total.high[part] = _mm256_add_epi16(total.high[part], _mm256_srli_epi16(bytes, 8));
 }
 
-// Adds the mismatches of a pair of pixels over `units` words (at most kStepUnits) to its totals.
-FLIPFLOW_INLINE void add_pair(const uint8_t* pixels, const int64_t* offsets, const Indices& indices, int32_t units,
-                              PixelCounts* total) {
+// Adds the mismatches of a pair of pixels over kUnits words to its totals. The words are no loop: its end would be predicted wrong.
+// Not inlined: outside a loop over the pairs, compilers would load all indices, and store them again.
+template <int kUnits>
+__attribute__((noinline)) void add_pair(const uint8_t* pixels, const int64_t* offsets, const Indices& indices, PixelCounts* total) {
   PairCounts counts;
-  FLIPFLOW_KEEP_LOOP
-  for (int32_t i = 0; i < units; ++i) {
-    PairStream source = {pixels + offsets[i], indices.bytes + i * (16 * 64)};
-    add_word(source, counts);
-  }
+  PairStream source = {pixels, indices.bytes, offsets};
+  add_words<kUnits>(source, counts);
   FLIPFLOW_UNROLL
   for (int part = 0; part < 2; ++part) {
     const __m256i bytes = counts.bytes[part], known = _mm256_slli_epi16(_mm256_srli_epi16(bytes, 8), 4);
@@ -119,7 +119,7 @@ FLIPFLOW_INLINE void add_pair(const uint8_t* pixels, const int64_t* offsets, con
 
 class PairsTile {
  public:
-  static constexpr int32_t kPixels = 28;
+  static constexpr int32_t kPixels = 56;
   static FLIPFLOW_INLINE Window window(const Shape& s) { return pairs_window(s); }
 
   // See run_blocks(). The last of an odd number of pixels is counted in a pair whose second is left out.
@@ -155,16 +155,23 @@ class PairsTile {
   }
 
  private:
-  // Mismatches over `units` words (at most kMaxUnits).
-  static __attribute__((noinline)) void count(const uint8_t* weights, const uint8_t* const* pairs, const int64_t* offsets,
-                                              int32_t units, int32_t pixels, PixelCounts* counts) {
+  template <int kUnits>
+  static __attribute__((noinline)) void add_pairs(const uint8_t* weights, const uint8_t* const* pairs, const int64_t* offsets,
+                                                  int32_t pixels, PixelCounts* counts) {
     Indices indices;
-    std::memset(counts, 0, sizeof(PixelCounts) * kPixels);
-    for (int32_t first = 0; first < units; first += kStepUnits) {
-      const int32_t step = least(kStepUnits, units - first);
-      fill_indices(weights + static_cast<int64_t>(first) * kUnitBytes, step, indices);
-      for (int32_t p = 0; p < pixels; p += 2) add_pair(pairs[p / 2], offsets + first, indices, step, counts + p);
+    fill_indices(weights, kUnits, indices);
+    for (int32_t p = 0; p < pixels; p += 2) add_pair<kUnits>(pairs[p / 2], offsets, indices, counts + p);
+  }
+
+  // Mismatches over `units` words (at most kMaxUnits).
+  static FLIPFLOW_INLINE void count(const uint8_t* weights, const uint8_t* const* pairs, const int64_t* offsets, int32_t units,
+                                    int32_t pixels, PixelCounts* counts) {
+    for (int32_t p = 0; p < (pixels + 1) / 2 * 2; ++p) counts[p] = PixelCounts();
+    for (; units >= kStepUnits; units -= kStepUnits, offsets += kStepUnits, weights += kStepUnits * kUnitBytes) {
+      add_pairs<kStepUnits>(weights, pairs, offsets, pixels, counts);
     }
+    if (units == 2) add_pairs<2>(weights, pairs, offsets, pixels, counts);
+    if (units == 1) add_pairs<1>(weights, pairs, offsets, pixels, counts);
   }
 };
 
