@@ -48,13 +48,36 @@ class PaddedRow {
   uint64_t full_, last_;
 };
 
+// Places from the bytes of two pixels, of a in the even and of b in the odd ones: those of the low and of the high four bits.
+FLIPFLOW_INLINE void places(__m256i bytes, __m256i& low, __m256i& high) {
+  const __m256i of_a = _mm256_set1_epi16(0x00f0), of_b = _mm256_set1_epi16(0x0f00);
+  low = _mm256_or_si256(_mm256_and_si256(_mm256_slli_epi16(bytes, 4), of_a), _mm256_and_si256(bytes, of_b));
+  high = _mm256_or_si256(_mm256_and_si256(bytes, of_a), _mm256_and_si256(_mm256_srli_epi16(bytes, 4), of_b));
+}
+
+FLIPFLOW_INLINE __m128i word128(uint64_t word) { return _mm_cvtsi64_si128(static_cast<long long>(word)); }
+
 FLIPFLOW_INLINE void store_pair(uint8_t* to, uint64_t a, uint64_t b) {
-  const __m128i bytes = _mm_unpacklo_epi8(_mm_cvtsi64_si128(static_cast<long long>(a)), _mm_cvtsi64_si128(static_cast<long long>(b)));
-  const __m128i a_places = _mm_set1_epi16(0x00f0), b_places = _mm_set1_epi16(0x0f00);
-  const __m128i low = _mm_or_si128(_mm_and_si128(_mm_slli_epi16(bytes, 4), a_places), _mm_and_si128(bytes, b_places));
-  const __m128i high = _mm_or_si128(_mm_and_si128(bytes, a_places), _mm_and_si128(_mm_srli_epi16(bytes, 4), b_places));
-  _mm_store_si128(reinterpret_cast<__m128i*>(to), _mm_unpacklo_epi16(low, high));
-  _mm_store_si128(reinterpret_cast<__m128i*>(to + 16), _mm_unpackhi_epi16(low, high));
+  __m256i low, high;
+  places(_mm256_castsi128_si256(_mm_unpacklo_epi8(word128(a), word128(b))), low, high);
+  const __m256i first = _mm256_unpacklo_epi16(low, high), second = _mm256_unpackhi_epi16(low, high);
+  _mm256_store_si256(reinterpret_cast<__m256i*>(to), _mm256_permute2x128_si256(first, second, 0x20));
+}
+
+// `words` words of a and b each.
+FLIPFLOW_INLINE uint8_t* store_pairs(uint8_t* to, const uint64_t* a, const uint64_t* b, int64_t words) {
+  int64_t k = 0;
+  for (; k + 2 <= words; k += 2, to += 2 * kStoredBytes) {
+    const __m128i of_a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a + k));
+    const __m128i of_b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b + k));
+    __m256i low, high;
+    places(_mm256_set_m128i(_mm_unpackhi_epi8(of_a, of_b), _mm_unpacklo_epi8(of_a, of_b)), low, high);
+    const __m256i first = _mm256_unpacklo_epi16(low, high), second = _mm256_unpackhi_epi16(low, high);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(to), _mm256_permute2x128_si256(first, second, 0x20));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(to + kStoredBytes), _mm256_permute2x128_si256(first, second, 0x31));
+  }
+  for (; k < words; ++k, to += kStoredBytes) store_pair(to, a[k], b[k]);
+  return to;
 }
 
 // Columns begin..end - 1 of one row, paired with those of another that lie `shift` to the right.
@@ -76,9 +99,7 @@ void pairs_prepare(const Shape& s, const void* input, void* scratch, int32_t beg
     const PaddedRow here(s, input, row);
     const int32_t inside = least(here.width() - s.stride_width, w.columns - first);  // both pixels of a pair are
     to = store_columns(to, here, here, s.stride_width, w.words, 0, first);
-    for (int64_t k = 0; k < int64_t{inside} * w.words; ++k, to += kStoredBytes) {
-      store_pair(to, here.from()[k], here.from()[k + apart]);
-    }
+    if (inside > 0) to = store_pairs(to, here.from(), here.from() + apart, int64_t{inside} * w.words);
     to = store_columns(to, here, here, s.stride_width, w.words, first + (inside > 0 ? inside : 0), w.columns);
     if (seam == 0) continue;
     const PaddedRow below(s, input, int64_t{row} + s.stride_height);
