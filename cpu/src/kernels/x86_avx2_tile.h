@@ -87,7 +87,8 @@ FLIPFLOW_INLINE void add_words(Source& source, PairCounts& counts) {
       if (i % 3 != 2 && i != kLast) continue;
       counts.bytes[part] = _mm256_add_epi8(counts.bytes[part], _mm256_and_si256(sums[part], mask));
       counts.words[part] = _mm256_add_epi16(counts.words[part], _mm256_srli_epi16(sums[part], 4));
-      asm("" : "+x"(counts.bytes[part]), "+x"(counts.words[part]));  // or else g++ adds in another order, and runs out of registers
+      if (i % 6 != 5) continue;
+      asm("" : "+x"(counts.bytes[part]), "+x"(counts.words[part]));  // or else g++ adds all up at the end, and runs out of registers
     }
   }
 }
