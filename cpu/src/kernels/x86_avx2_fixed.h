@@ -63,14 +63,14 @@ class FixedLanes256 : protected FinishBlock {
 
   // (bias + slope * count) >> shift of every other channel
   FLIPFLOW_INLINE __m256i scaled(__m256i counts, int k) const {
-    __m256i product;
-    if (short_slope_) {
-      product = _mm256_madd_epi16(counts, slope_[k]);
-    } else {
-      const __m256i count = k % 2 == 0 ? _mm256_and_si256(counts, _mm256_set1_epi32(0xffff)) : _mm256_srli_epi32(counts, 16);
-      product = _mm256_mullo_epi32(count, slope_[k]);
-    }
-    return _mm256_srav_epi32(_mm256_add_epi32(product, bias_[k]), shift_[k]);
+    if (!short_slope_) return scaled_any(counts, k);
+    return _mm256_srav_epi32(_mm256_add_epi32(_mm256_madd_epi16(counts, slope_[k]), bias_[k]), shift_[k]);
+  }
+
+  // Not inlined, so that the other way need not load what both use before it is known which is taken.
+  __attribute__((noinline)) __m256i scaled_any(__m256i counts, int k) const {
+    const __m256i count = k % 2 == 0 ? _mm256_and_si256(counts, _mm256_set1_epi32(0xffff)) : _mm256_srli_epi32(counts, 16);
+    return _mm256_srav_epi32(_mm256_add_epi32(_mm256_mullo_epi32(count, slope_[k]), bias_[k]), shift_[k]);
   }
 
   // 16-bit lanes: of every eight channels of `counts`, the even ones first.
