@@ -4,8 +4,8 @@
 // 8k..8k+7. Channels come in blocks of 64, rounded up with zeros:
 //   [channels / 64][words][8 bytes][64 lanes] of bytes, channel 16 L + i of the block (i < 16) in lane 16 L + 2 * (i % 8) + i / 8,
 // where byte 2i + 1 of a word holds the XOR of bytes 2i and 2i + 1: the AVX-512 kernels add words in pairs, and need one of the pair
-// and the parity of both; the AVX2 kernel undoes it, once for many pixels. The lanes are such that counts in the low and in the high bytes of 16-bit lanes come into the order of
-// channels by packing within 128 bits. Size: 1 bit a weight.
+// and the parity of both; the AVX2 kernel undoes it, once for many pixels. The lanes are such that counts in the low and in the high
+// bytes of 16-bit lanes come into the order of channels by packing within 128 bits. Size: 1 bit a weight.
 #include <cstring>
 
 #include "kernels/kernels.h"
