@@ -2,8 +2,8 @@
 //
 // [rows][columns][words][16] of uint16: for each four fan-in bits a of a pixel 16 * (a + 16 * b), where b are the same bits of the
 // pixel one stride to the right, which the next output pixel has in the same place of its window. After the last output pixel of a
-// row of odd width comes the first of the next row: for these two, each row of the map ends in a seam of as many more columns as the
-// window has, where a is from the row's last window and b from the first window one vertical stride below.
+// row of odd width comes the first of the next row: for these two, each row of the map ends in a seam of as many more columns as
+// the window has, where a is from the row's last window and b from the first window one vertical stride below.
 #pragma once
 
 #include "kernels/x86_window.h"

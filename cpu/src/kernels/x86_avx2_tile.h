@@ -4,8 +4,8 @@
 // popcount(a ^ n) + 16 * popcount(b ^ n) for every n: vpshufb looks up the weights' bits n of 32 channels, so XOR and count of both
 // pixels are one instruction. Three look-ups add up to at most 12 in each half of a byte. Then the halves part: bytes count the
 // lower ones (the first pixel), while the upper ones (the second) are added in 16-bit lanes, shifted down by 4 bits but not masked:
-// what else these lanes take in is known from the bytes, and is subtracted at the end. With 2 additions and a parting of 4 operations
-// for three look-ups that makes 3 operations for 256 MAC, of which one needs the shuffle port.
+// what else these lanes take in is known from the bytes, and is subtracted at the end. With 2 additions and a parting of 4
+// operations for three look-ups that makes 3 operations for 256 MAC, of which one needs the shuffle port.
 //
 // The weights' bytes are taken apart into four-bit indices once for a tile of pixels, a few words at a time.
 #pragma once
@@ -37,10 +37,13 @@ struct Indices {
   alignas(64) uint8_t bytes[kStepUnits * 16 * 64];
 };
 
+// Asks for the weights of the next step, which come from far away: the pixels of a tile take longer than they do.
 FLIPFLOW_INLINE void fill_indices(const uint8_t* weights, int32_t units, Indices& indices) {
   const __m256i mask = _mm256_set1_epi8(15);
   uint8_t* to = indices.bytes;
   for (int32_t i = 0; i < 4 * units; ++i, weights += 128, to += 256) {
+    __builtin_prefetch(weights + kStepUnits * kUnitBytes);
+    __builtin_prefetch(weights + kStepUnits * kUnitBytes + 64);
     FLIPFLOW_UNROLL
     for (int lane = 0; lane < 64; lane += 32) {
       const __m256i even = load256(weights + lane), odd = _mm256_xor_si256(even, load256(weights + 64 + lane));
@@ -87,8 +90,8 @@ FLIPFLOW_INLINE void add_words(Source& source, PairCounts& counts) {
       if (i % 3 != 2 && i != kLast) continue;
       counts.bytes[part] = _mm256_add_epi8(counts.bytes[part], _mm256_and_si256(sums[part], mask));
       counts.words[part] = _mm256_add_epi16(counts.words[part], _mm256_srli_epi16(sums[part], 4));
-      if (i % 6 != 5) continue;
-      asm("" : "+x"(counts.bytes[part]), "+x"(counts.words[part]));  // or else g++ adds all up at the end, and runs out of registers
+      if (i % 6 != 5) continue;  // now and then, or else g++ adds all up at the end, and runs out of registers
+      asm("" : "+x"(counts.bytes[part]), "+x"(counts.words[part]));
     }
   }
 }
@@ -121,6 +124,7 @@ __attribute__((noinline)) void add_pair(const uint8_t* pixels, const int64_t* of
 class PairsTile {
  public:
   static constexpr int32_t kPixels = 56;
+  static constexpr bool kAsksAhead = false;
   static FLIPFLOW_INLINE Window window(const Shape& s) { return pairs_window(s); }
 
   // See run_blocks(). The last of an odd number of pixels is counted in a pair whose second is left out.

@@ -230,6 +230,7 @@ FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* we
 template <class V>
 struct LanesTile {
   static constexpr int kPixels = V::kPixels;
+  static constexpr bool kAsksAhead = true;
   static FLIPFLOW_INLINE Window window(const Shape& s) { return window_of(s); }
   template <class Finish>
   static FLIPFLOW_INLINE void run(const Shape& s, const Window& w, const uint8_t* weights, const uint8_t* map, int64_t* offsets,

@@ -61,8 +61,8 @@ void fill_offsets(const Shape& s, const Window& w, int32_t first, int32_t count,
 
 FLIPFLOW_INLINE int64_t least64(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// All blocks and pixels of a share. Tile has kPixels; window(); run(): so many pixels, at most kPixels, from (y, x) on, which it
-// moves, and one block of 64 channels, whose counts go to the Finish.
+// All blocks and pixels of a share. Tile has kPixels; kAsksAhead, whether weights are to be fetched ahead for it; window(); run(): so
+// many pixels, at most kPixels, from (y, x) on, which it moves, and one block of 64 channels, whose counts go to the Finish.
 template <class Tile, class Finish>
 FLIPFLOW_INLINE void run_blocks(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue,
                                const Outputs& out, const Share& share) {
@@ -75,8 +75,8 @@ FLIPFLOW_INLINE void run_blocks(const Shape& s, const void* packed, const void* 
     const uint8_t* weights = static_cast<const uint8_t*>(packed) + static_cast<int64_t>(first / 64) * w.units * kUnitBytes;
     Finish finish(s, epilogue, out, first);
     int32_t pixel = share.row_begin * s.out_width, y = share.row_begin, x = 0;
-    // Each block's weights are read once, from far away: every tile asks for a part of the next block's.
-    const int64_t block = first + 64 < share.channel_end ? w.units * int64_t{kUnitBytes} : 0;
+    // Each block's weights are read once, from far away: every small tile asks for a part of the next block's.
+    const int64_t block = Tile::kAsksAhead && first + 64 < share.channel_end ? w.units * int64_t{kUnitBytes} : 0;
     const int64_t part = block / ((pixels - pixel) / Tile::kPixels + 1) / 64 * 64 + 64;
     int64_t ahead = block;
     for (int32_t count; pixel < pixels; pixel += count) {
