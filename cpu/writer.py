@@ -14,7 +14,7 @@ from flipflow.cpu.requant import trailing_zeros, width
 from flipflow.export.integer.net import ActType, IntegerNet
 
 MAGIC = b"FLIPPLAN"
-VERSION = 1
+VERSION = 2
 WEIGHTS_ALIGNMENT, ALIGNMENT = 64, 8
 HEADER = np.dtype(
     [

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace flipflow {
 namespace {
@@ -90,10 +93,58 @@ int32_t reached(const int32_t* levels, int32_t count, int32_t value) {
   return static_cast<int32_t>(base - levels) + (*base <= value ? 1 : 0);
 }
 
+// Maps each number of rows [begin, end) of a map to one of another type: body(channel, value).
+template <typename Body>
+void map_numbers(const View& in, Number number, void* out, int32_t begin, int32_t end, const Body& body) {
+  with_type(in.number, [&](auto* in_type) {
+    using T = std::remove_pointer_t<decltype(in_type)>;
+    with_type(number, [&](auto* out_type) {
+      using U = std::remove_pointer_t<decltype(out_type)>;
+      const size_t first = static_cast<size_t>(begin) * in.width, last = static_cast<size_t>(end) * in.width;
+      for (size_t pixel = first; pixel < last; ++pixel) {
+        const T* values = static_cast<const T*>(in.data) + pixel * in.channels;
+        U* results = static_cast<U*>(out) + pixel * in.channels;
+        for (int32_t c = 0; c < in.channels; ++c) results[c] = static_cast<U>(body(c, values[c]));
+      }
+    });
+  });
+}
+
+#if defined(__x86_64__)
+// threshold_bits of 8-bit numbers in whole words of 64 channels. A value reaches the threshold where it is the larger of both.
+__attribute__((target("avx2"))) void threshold_bytes(const View& in, const Fires& fires, uint64_t* out, size_t first, size_t last) {
+  const int32_t words = in.words();
+  const bool is_signed = in.number == Number::i8;
+  for (size_t pixel = first; pixel < last; ++pixel) {
+    for (int32_t word = 0; word < words; ++word) {
+      const auto* values = static_cast<const __m256i*>(in.data) + (pixel * words + word) * 2;
+      const auto* threshold = static_cast<const __m256i*>(fires.threshold) + word * 2;
+      uint64_t reached = 0;
+      for (int32_t half = 0; half < 2; ++half) {
+        const __m256i a = _mm256_loadu_si256(values + half), b = _mm256_loadu_si256(threshold + half);
+        const __m256i same = _mm256_cmpeq_epi8(is_signed ? _mm256_max_epi8(a, b) : _mm256_max_epu8(a, b), a);
+        reached |= uint64_t{static_cast<uint32_t>(_mm256_movemask_epi8(same))} << (32 * half);
+      }
+      out[pixel * words + word] = (reached & fires.reachable[word]) ^ fires.invert[word];
+    }
+  }
+}
+
+bool has_avx2() {
+  static const bool has = __builtin_cpu_supports("avx2");
+  return has;
+}
+#endif
+
 }  // namespace
 
 void threshold_bits(const View& in, const Fires& fires, uint64_t* out, int32_t begin, int32_t end) {
   const int32_t words = in.words();
+#if defined(__x86_64__)
+  if ((in.number == Number::i8 || in.number == Number::u8) && in.channels % 64 == 0 && has_avx2()) {
+    return threshold_bytes(in, fires, out, static_cast<size_t>(begin) * in.width, static_cast<size_t>(end) * in.width);
+  }
+#endif
   with_type(in.number, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const size_t first = static_cast<size_t>(begin) * in.width, last = static_cast<size_t>(end) * in.width;
@@ -117,38 +168,15 @@ void threshold_bits(const View& in, const Fires& fires, uint64_t* out, int32_t b
 
 void threshold_ints(const View& in, const Steps& steps, Number number, void* out, int32_t begin, int32_t end) {
   const int32_t count = steps.maximum - steps.minimum;
-  with_type(in.number, [&](auto* in_type) {
-    using T = std::remove_pointer_t<decltype(in_type)>;
-    with_type(number, [&](auto* out_type) {
-      using U = std::remove_pointer_t<decltype(out_type)>;
-      const size_t first = static_cast<size_t>(begin) * in.width, last = static_cast<size_t>(end) * in.width;
-      for (size_t pixel = first; pixel < last; ++pixel) {
-        const T* values = static_cast<const T*>(in.data) + pixel * in.channels;
-        U* results = static_cast<U*>(out) + pixel * in.channels;
-        for (int32_t c = 0; c < in.channels; ++c) {
-          const int32_t passed = reached(steps.levels + static_cast<size_t>(c) * count, count, values[c]);
-          results[c] = static_cast<U>(bit(steps.invert, c) ? steps.maximum - passed : steps.minimum + passed);
-        }
-      }
-    });
+  map_numbers(in, number, out, begin, end, [&](int32_t c, int32_t value) {
+    const int32_t passed = reached(steps.levels + static_cast<size_t>(c) * count, count, value);
+    return bit(steps.invert, c) ? steps.maximum - passed : steps.minimum + passed;
   });
 }
 
 void fixed_ints(const View& in, const Lines& lines, Number number, void* out, int32_t begin, int32_t end) {
-  with_type(in.number, [&](auto* in_type) {
-    using T = std::remove_pointer_t<decltype(in_type)>;
-    with_type(number, [&](auto* out_type) {
-      using U = std::remove_pointer_t<decltype(out_type)>;
-      const size_t first = static_cast<size_t>(begin) * in.width, last = static_cast<size_t>(end) * in.width;
-      for (size_t pixel = first; pixel < last; ++pixel) {
-        const T* values = static_cast<const T*>(in.data) + pixel * in.channels;
-        U* results = static_cast<U*>(out) + pixel * in.channels;
-        for (int32_t c = 0; c < in.channels; ++c) {
-          const int32_t value = (lines.bias[c] + lines.slope[c] * values[c]) >> lines.shift[c];
-          results[c] = static_cast<U>(std::clamp(value, lines.low, lines.high));
-        }
-      }
-    });
+  map_numbers(in, number, out, begin, end, [&](int32_t c, int32_t value) {
+    return std::clamp((lines.bias[c] + lines.slope[c] * value) >> lines.shift[c], lines.low, lines.high);
   });
 }
 

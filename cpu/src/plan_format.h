@@ -13,7 +13,7 @@
 namespace flipflow {
 
 constexpr char kPlanMagic[8] = {'F', 'L', 'I', 'P', 'P', 'L', 'A', 'N'};
-constexpr uint32_t kPlanVersion = 1;
+constexpr uint32_t kPlanVersion = 2;  // 1: dot4x16 held the sums of the weights
 constexpr int32_t kNone = -1;
 
 struct PlanHeader {

@@ -50,16 +50,18 @@ def test_kernels() -> None:
     assert run(str(build("kernel_test")), "--cases", "300", "--require", "scalar")
 
 
-def test_engine() -> None:
-    run(str(build("engine_test")))
+@pytest.mark.parametrize("program", ["plan_test", "engine_test"])
+def test_engine(program: str) -> None:
+    run(str(build(program)))
 
 
 def test_kernels_under_sanitizers() -> None:
     run(str(build("kernel_test", *SANITIZED)), "--cases", "100")
 
 
-def test_engine_under_sanitizers() -> None:
-    run(str(build("engine_test", *SANITIZED)))
+@pytest.mark.parametrize("program", ["plan_test", "engine_test"])
+def test_engine_under_sanitizers(program: str) -> None:
+    run(str(build(program, *SANITIZED)))
 
 
 def test_mutated_plans_under_sanitizers() -> None:
@@ -76,7 +78,7 @@ def test_many_kernel_cases() -> None:
     run(str(build("kernel_test")), "--cases", "5000", "--seed", "2", timeout=3600.0)
 
 
-@pytest.mark.parametrize("program", ["kernel_test", "engine_test"])
+@pytest.mark.parametrize("program", ["kernel_test", "plan_test", "engine_test"])
 def test_arm_under_qemu(program: str) -> None:
     need("qemu-aarch64", "aarch64-linux-gnu-g++")
     options = ("--cases", "60", "--require", "neon", "--require", "neon_dot") if program == "kernel_test" else ()

@@ -8,9 +8,9 @@ namespace {
 void run(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue, const Outputs& out,
          const Share& share) {
   switch (epilogue.form) {
-    case Form::sums: return run_blocks<PairsTile, Finish256<Form::sums>>(s, packed, scratch, epilogue, out, share);
-    case Form::bits: return run_blocks<PairsTile, Finish256<Form::bits>>(s, packed, scratch, epilogue, out, share);
-    default: return run_blocks<PairsTile, Finish256<Form::fixed>>(s, packed, scratch, epilogue, out, share);
+    case Form::sums: return pairs_run<Finish256<Form::sums>>(s, packed, scratch, epilogue, out, share);
+    case Form::bits: return pairs_run<Finish256<Form::bits>>(s, packed, scratch, epilogue, out, share);
+    default: return pairs_run<Finish256<Form::fixed>>(s, packed, scratch, epilogue, out, share);
   }
 }
 

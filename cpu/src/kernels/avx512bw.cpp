@@ -28,6 +28,7 @@ void run(const Shape& s, const void* packed, const void* scratch, const Epilogue
 // please, would count against the limit.
 struct Place {
   __m512i value;
+  FLIPFLOW_INLINE void ask() {}
   FLIPFLOW_INLINE void next() {}
   FLIPFLOW_INLINE void done() {}
   FLIPFLOW_INLINE __m512i weight(int32_t) const {

@@ -79,6 +79,20 @@ inline void largest_flipped(int32_t width, int32_t channels, const T* const* row
   }
 }
 
+// Along the row. kChannels: their number where compilers know it, which spares short loops their beginnings and ends, or 0.
+template <typename T, int32_t kChannels>
+inline void largest_along(const PoolRow& p, const T* from, T* to) {
+  const int32_t channels = kChannels != 0 ? kChannels : p.channels;
+  for (int32_t x = 0; x < p.out_width; ++x) {
+    const int32_t start = x * p.stride_width - p.pad_left, end = start + p.kernel_width;
+    const int32_t begin = start < 0 ? 0 : start, stop = end < p.width ? end : p.width;
+    const T* window = from + static_cast<size_t>(begin) * channels;
+    largest_of_all(
+        stop - begin, [&](int32_t k) { return window + static_cast<size_t>(k) * channels; },
+        to + static_cast<size_t>(x) * channels, channels);
+  }
+}
+
 // One row of output from `count` rows of input.
 template <typename T>
 inline void pool_row_max(const PoolRow& p, const T* const* rows, int32_t count, const T* flip, T* line, T* to) {
@@ -88,14 +102,8 @@ inline void pool_row_max(const PoolRow& p, const T* const* rows, int32_t count, 
     largest_of_all(count, [&](int32_t k) { return rows[k]; }, line, p.width * p.channels);
   }
   const T* from = flip == nullptr && count == 1 ? rows[0] : line;
-  for (int32_t x = 0; x < p.out_width; ++x) {
-    const int32_t start = x * p.stride_width - p.pad_left, end = start + p.kernel_width;
-    const int32_t begin = start < 0 ? 0 : start, stop = end < p.width ? end : p.width;
-    const T* window = from + static_cast<size_t>(begin) * p.channels;
-    largest_of_all(
-        stop - begin, [&](int32_t k) { return window + static_cast<size_t>(k) * p.channels; },
-        to + static_cast<size_t>(x) * p.channels, p.channels);
-  }
+  if (p.channels == 64) largest_along<T, 64>(p, from, to);
+  else largest_along<T, 0>(p, from, to);
   if (flip != nullptr) flip_channels(flip, to, p.out_width, p.channels);
 }
 

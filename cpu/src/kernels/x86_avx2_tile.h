@@ -124,10 +124,9 @@ __attribute__((noinline)) void add_pair(const uint8_t* pixels, const int64_t* of
 class PairsTile {
  public:
   static constexpr int32_t kPixels = 56;
-  static constexpr bool kAsksAhead = false;
   static FLIPFLOW_INLINE Window window(const Shape& s) { return pairs_window(s); }
 
-  // See run_blocks(). The last of an odd number of pixels is counted in a pair whose second is left out.
+  // So many pixels, at most kPixels, from (y_next, x_next) on, which it moves. The last of an odd number of pixels is counted in a pair whose second is left out.
   template <class Finish>
   static FLIPFLOW_INLINE void run(const Shape& s, const Window& w, const uint8_t* weights, const uint8_t* map, int64_t* offsets,
                                   int32_t pixels, int32_t& y_next, int32_t& x_next, Finish& finish) {
@@ -179,6 +178,25 @@ class PairsTile {
     if (units == 1) add_pairs<1>(weights, pairs, offsets, pixels, counts);
   }
 };
+
+// All blocks of 64 channels and all pixels of a share; the counts go to the Finish.
+template <class Finish>
+FLIPFLOW_INLINE void pairs_run(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue,
+                               const Outputs& out, const Share& share) {
+  const Window w = PairsTile::window(s);
+  const auto* map = static_cast<const uint8_t*>(scratch);
+  const int32_t pixels = share.row_end * s.out_width;
+  int64_t offsets[kMaxUnits];
+  fill_offsets(s, w, 0, least(w.units, kMaxUnits), offsets);
+  for (int32_t first = share.channel_begin; first < share.channel_end; first += 64) {
+    const uint8_t* weights = static_cast<const uint8_t*>(packed) + static_cast<int64_t>(first / 64) * w.units * kUnitBytes;
+    Finish finish(s, epilogue, out, first);
+    int32_t y = share.row_begin, x = 0;
+    for (int32_t pixel = share.row_begin * s.out_width; pixel < pixels; pixel += PairsTile::kPixels) {
+      PairsTile::run(s, w, weights, map, offsets, least(PairsTile::kPixels, pixels - pixel), y, x, finish);
+    }
+  }
+}
 
 }  // namespace
 }  // namespace flipflow

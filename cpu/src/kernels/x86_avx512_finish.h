@@ -47,6 +47,12 @@ class Finish512 : FinishBlock {
   static constexpr int32_t kClasses = 16;  // that are kept: a 3x3 window has 9
   static constexpr uint64_t kLowBytes = 0x00ff00ff00ff00ff;
 
+  // Four masks in a row. They are joined as masks: g++ 12 at times spills a 16-bit mask that is to be widened as two bytes, and reads
+  // eight back.
+  static FLIPFLOW_INLINE uint64_t joined(const __mmask16* masks) {
+    return _mm512_kunpackd(_mm512_kunpackw(masks[3], masks[2]), _mm512_kunpackw(masks[1], masks[0]));
+  }
+
   FLIPFLOW_INLINE __mmask16 used(int part) const { return static_cast<__mmask16>(used_ >> (16 * part)); }
   FLIPFLOW_INLINE bool all_used() const { return used_ == ~uint64_t{0}; }
 
@@ -101,13 +107,13 @@ class Finish512 : FinishBlock {
 
   void bits(int32_t y, int32_t x, const int32_t* acc) const {
     const int32_t* limit = epilogue_.limit + class_offset(y, x);
-    uint64_t fires = 0;
+    __mmask16 fires[4];
     FLIPFLOW_UNROLL
     for (int i = 0; i < 4; ++i) {
       const __m512i count = _mm512_load_si512(acc + 16 * i);
-      fires |= uint64_t{_mm512_cmple_epi32_mask(count, _mm512_loadu_si512(limit + 16 * i))} << (16 * i);
+      fires[i] = _mm512_cmple_epi32_mask(count, _mm512_loadu_si512(limit + 16 * i));
     }
-    store_bits(y, x, fires);
+    store_bits(y, x, joined(fires));
   }
 
   FLIPFLOW_INLINE __m512i load_residual(size_t index, __mmask16 mask) const {
@@ -132,7 +138,7 @@ class Finish512 : FinishBlock {
     const size_t index = pixel(y, x) * channels_ + first_;
     const __m512i q_min = _mm512_set1_epi32(epilogue_.q_min), q_max = _mm512_set1_epi32(epilogue_.q_max);
     const __m512i r_min = _mm512_set1_epi32(epilogue_.r_min), r_max = _mm512_set1_epi32(epilogue_.r_max);
-    uint64_t fires = 0;
+    __mmask16 fires[4] = {};
     FLIPFLOW_UNROLL
     for (int i = 0; i < 4; ++i) {
       if (used(i) == 0) break;
@@ -147,9 +153,9 @@ class Finish512 : FinishBlock {
       }
       if (out_.fixed != nullptr) store_fixed(index + m, used(i), value);
       if (out_.bits == nullptr) continue;
-      fires |= uint64_t{_mm512_cmpge_epi32_mask(value, _mm512_loadu_si512(epilogue_.fire + first_ + m))} << m;
+      fires[i] = _mm512_cmpge_epi32_mask(value, _mm512_loadu_si512(epilogue_.fire + first_ + m));
     }
-    if (out_.bits != nullptr) store_bits(y, x, fires);
+    if (out_.bits != nullptr) store_bits(y, x, joined(fires));
   }
 
   // --- form fixed in 16-bit lanes, where its ranges allow ---
@@ -294,7 +300,7 @@ class Finish512 : FinishBlock {
     const __m512i a = short_value(halves[0], 0, index), b = short_value(halves[1], 1, index);
     if (out_.fixed != nullptr) store_short(index, a, b);
     if (out_.bits == nullptr) return;
-    const uint64_t fires = uint64_t{_mm512_cmpge_epi16_mask(a, fire_[0])} | uint64_t{_mm512_cmpge_epi16_mask(b, fire_[1])} << 32;
+    const uint64_t fires = _mm512_kunpackd(_mm512_cmpge_epi16_mask(b, fire_[1]), _mm512_cmpge_epi16_mask(a, fire_[0]));
     store_bits(y, x, fires & possible_);
   }
 

@@ -54,9 +54,11 @@ class FinishBlock {
     clamp_q_ = epilogue_.q_min > least_ || epilogue_.q_max < most_;
     clamp_r_ = epilogue_.r_min > least_ || epilogue_.r_max < most_;
     for (int32_t i = 0; i < count_; ++i) {
-      int32_t slope = epilogue_.slope[first_ + i], shift = epilogue_.shift[first_ + i];
-      for (; slope % 2 == 0 && shift > 0; ++to.spare[i]) slope /= 2, --shift;
-      to.slope[i] = slope, to.shift[i] = shift;
+      const int32_t shift = epilogue_.shift[first_ + i];
+      int32_t slope = epilogue_.slope[first_ + i];
+      to.spare[i] = slope == 0 ? shift : least(__builtin_ctz(static_cast<uint32_t>(slope)), shift);
+      slope >>= to.spare[i];  // without a loop, whose end no processor foresees
+      to.slope[i] = slope, to.shift[i] = shift - to.spare[i];
       if (slope < -32768 || slope > 32767) short_slope_ = false;
       if (out_.bits == nullptr) continue;
       const int32_t at = epilogue_.fire[first_ + i], most = bytes ? most_ : 32767, low = bytes ? least_ : -32768;

@@ -2,7 +2,7 @@
 // Layout::dot4x16.
 //
 //   vnni: vpdpbusd, 64 MAC an instruction. It wants unsigned activations: signed ones are stored with 128 added, and the
-//         accumulators start at -128 * (sum of the channel's weights), which lies with the packed weights.
+//         accumulators start at -128 * (sum of the channel's weights), which takes as long as one more pixel.
 //   madd: activations and weights widened to int16, vpmaddwd: exact whatever the numbers are. vpmaddubsw is not used: it
 //         saturates, at 255 * 127 + 255 * 127 for one. Weights are widened once for all tiles where there
 //         is room.

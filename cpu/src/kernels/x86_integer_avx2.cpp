@@ -115,11 +115,7 @@ struct Madd256 {
     const size_t skip = g.row_bytes - static_cast<size_t>(kWide ? g.pairs : 2 * g.quads) * 4;
     for (int b = 0; b < kBlocks; ++b, start += kBlock, acc += kBlock) {
       __m256i sum[kPixels][2];
-      FLIPFLOW_UNROLL
-      for (int p = 0; p < kPixels; ++p) {
-        sum[p][0] = load(start);
-        sum[p][1] = load(start + 8);
-      }
+      load_sums<Madd256>(start, sum);
       const unsigned char* w = weights + b * kQuadBytes;
       size_t offset = 0;
       for (int32_t ky = 0; ky < g.kernel_rows; ++ky, offset += skip) {
@@ -129,11 +125,7 @@ struct Madd256 {
           if (!kWide) half<1>(at, offset, w, sum);
         }
       }
-      FLIPFLOW_UNROLL
-      for (int p = 0; p < kPixels; ++p) {
-        store(acc + p * kWord, sum[p][0]);
-        store(acc + p * kWord + 8, sum[p][1]);
-      }
+      store_sums<Madd256>(acc, sum);
     }
   }
 };

@@ -63,11 +63,8 @@ struct Madd512 : Vectors512 {
     __m512i sum[kPixels][kBlocks];
     const unsigned char* at[kPixels];
     FLIPFLOW_UNROLL
-    for (int p = 0; p < kPixels; ++p) {
-      at[p] = pixels[p];
-      FLIPFLOW_UNROLL
-      for (int b = 0; b < kBlocks; ++b) sum[p][b] = load(start + b * kBlock);
-    }
+    for (int p = 0; p < kPixels; ++p) at[p] = pixels[p];
+    load_sums<Madd512>(start, sum);
     const size_t row_weights = static_cast<size_t>(kWide ? g.pairs : g.quads) * kBlocks * kQuadBytes;
     // To the next row; wraps round where the last quad reaches into it.
     const size_t skip = g.row_bytes - static_cast<size_t>(kWide ? g.pairs : 2 * g.quads) * 4;
@@ -79,11 +76,7 @@ struct Madd512 : Vectors512 {
         if (!kWide) half<1>(at, offset, weights, sum);
       }
     }
-    FLIPFLOW_UNROLL
-    for (int p = 0; p < kPixels; ++p) {
-      FLIPFLOW_UNROLL
-      for (int b = 0; b < kBlocks; ++b) store(acc + p * kWord + b * kBlock, sum[p][b]);
-    }
+    store_sums<Madd512>(acc, sum);
   }
 };
 

@@ -18,11 +18,8 @@ struct Vnni : Vectors512 {
     __m512i sum[kPixels][kBlocks];
     const unsigned char* at[kPixels];
     FLIPFLOW_UNROLL
-    for (int p = 0; p < kPixels; ++p) {
-      at[p] = pixels[p];
-      FLIPFLOW_UNROLL
-      for (int b = 0; b < kBlocks; ++b) sum[p][b] = load(start + b * kBlock);
-    }
+    for (int p = 0; p < kPixels; ++p) at[p] = pixels[p];
+    load_sums<Vnni>(start, sum);
     const size_t row_weights = static_cast<size_t>(g.quads) * kBlocks * kQuadBytes;
     // To the next row; wraps round where the last quad reaches into it.
     const size_t skip = g.row_bytes - static_cast<size_t>(g.quads) * 4;
@@ -37,17 +34,13 @@ struct Vnni : Vectors512 {
         for (int p = 0; p < kPixels; ++p) {
           int32_t four;
           std::memcpy(&four, at[p] + offset, sizeof four);
-          const __m512i a = _mm512_set1_epi32(four);
+          const __m512i a = set(four);
           FLIPFLOW_UNROLL
           for (int b = 0; b < kBlocks; ++b) sum[p][b] = _mm512_dpbusd_epi32(sum[p][b], a, w[b]);
         }
       }
     }
-    FLIPFLOW_UNROLL
-    for (int p = 0; p < kPixels; ++p) {
-      FLIPFLOW_UNROLL
-      for (int b = 0; b < kBlocks; ++b) store(acc + p * kWord + b * kBlock, sum[p][b]);
-    }
+    store_sums<Vnni>(acc, sum);
   }
 };
 

@@ -2,9 +2,8 @@
 //
 // Scratch: the padded map [rows][columns][channels] in bytes or int16, and a slack of three numbers behind it, since
 // the values of a kernel row are read four at a time. Kernels of 1x1 keep only the pixels that they use:
-// [out_height][out_width]. Weights, for each word of 64 output channels, or blocks of 16 in the last: their sums, int32
-// [blocks][16], then bytes [kernel_height][quads][blocks][16][4]. Internal linkage: this is compiled for several
-// instruction sets.
+// [out_height][out_width]. Weights, for each word of 64 output channels, or blocks of 16 in the last: bytes
+// [kernel_height][quads][blocks][16][4]. Internal linkage: this is compiled for several instruction sets.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -39,7 +38,7 @@ inline Geometry geometry(const Shape& s, int32_t number_bytes) {
   g.kernel_rows = s.kernel_height;
   g.quads = (s.kernel_width * s.in_channels + 3) / 4;
   g.pairs = (s.kernel_width * s.in_channels + 1) / 2;
-  g.channel_bytes = sizeof(int32_t) + static_cast<size_t>(g.kernel_rows) * g.quads * 4;
+  g.channel_bytes = static_cast<size_t>(g.kernel_rows) * g.quads * 4;
   return g;
 }
 

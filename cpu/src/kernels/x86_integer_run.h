@@ -114,14 +114,31 @@ struct Finish {
     if (count != kWord) std::memcpy(to, part, count * bytes);
   }
 
-  // Where nothing but q is wanted: clamped as int16, half as many vectors.
+  // Where nothing but q is wanted: clamped as int16, half as many vectors. All that does not change from pixel to pixel is taken
+  // out of the loop by hand, since compilers must expect the stores to change it.
   void fixed_alone(size_t pixel, int32_t pixels, const int32_t* class_offset, const int32_t* acc) const {
     const Vector low = Isa::set_shorts(epilogue.q_min), high = Isa::set_shorts(epilogue.q_max);
-    size_t index = pixel * channels + first;
-    for (int32_t p = 0; p < pixels; ++p, acc += kWord, index += channels) {
+    const int32_t* const bias = epilogue.bias + first;
+    Vector slope[kVectors], shift[kVectors];
+    FLIPFLOW_UNROLL
+    for (int32_t v = 0; v < kVectors; ++v) {
+      slope[v] = Isa::load(epilogue.slope + first + v * Isa::kLanes);
+      shift[v] = Isa::load(epilogue.shift + first + v * Isa::kLanes);
+    }
+    const size_t bytes = stored_bytes(epilogue.fixed), step = channels * bytes, used = count * bytes;
+    const bool whole = count == kWord;
+    const Number number = epilogue.fixed;
+    alignas(64) unsigned char part[kWord * 2];
+    unsigned char* to = static_cast<unsigned char*>(out.fixed) + (pixel * channels + first) * bytes;
+    for (int32_t p = 0; p < pixels; ++p, acc += kWord, to += step) {
       Vector value[kVectors];
-      scale(class_offset[p], acc, value);
-      store(index, value, low, high);
+      FLIPFLOW_UNROLL
+      for (int32_t v = 0; v < kVectors; ++v) {
+        const Vector product = Isa::multiply(Isa::load(acc + v * Isa::kLanes), slope[v]);
+        value[v] = Isa::shift(Isa::add(product, Isa::load(bias + class_offset[p] + v * Isa::kLanes)), shift[v]);
+      }
+      Isa::narrow(number, value, low, high, whole ? to : part);
+      if (!whole) std::memcpy(to, part, used);
     }
   }
 
@@ -154,6 +171,24 @@ struct Finish {
   }
 };
 
+// What the sums of all pixels of a tile begin with, and where they go.
+template <typename Isa, int kPixels, int kVectors>
+inline void load_sums(const int32_t* start, typename Isa::Vector (&sum)[kPixels][kVectors]) {
+  FLIPFLOW_UNROLL
+  for (int p = 0; p < kPixels; ++p) {
+    FLIPFLOW_UNROLL
+    for (int v = 0; v < kVectors; ++v) sum[p][v] = Isa::load(start + v * Isa::kLanes);
+  }
+}
+template <typename Isa, int kPixels, int kVectors>
+inline void store_sums(int32_t* acc, const typename Isa::Vector (&sum)[kPixels][kVectors]) {
+  FLIPFLOW_UNROLL
+  for (int p = 0; p < kPixels; ++p) {
+    FLIPFLOW_UNROLL
+    for (int v = 0; v < kVectors; ++v) Isa::store(acc + p * kWord + v * Isa::kLanes, sum[p][v]);
+  }
+}
+
 using TileFunction = void (*)(const Geometry&, const unsigned char* const*, const unsigned char*, const int32_t*,
                               int32_t*);
 
@@ -167,16 +202,12 @@ TileFunction choose_blocks(int32_t blocks) {
   }
 }
 
-template <typename Isa>
+template <typename Isa, int kPixels = Isa::kTilePixels>
 TileFunction choose_tile(int32_t pixels, int32_t blocks) {
-  switch (pixels) {
-    case 1: return choose_blocks<Isa, 1>(blocks);
-    case 2: return choose_blocks<Isa, 2>(blocks);
-    case 3: return choose_blocks<Isa, 3>(blocks);
-    case 4: return choose_blocks<Isa, 4>(blocks);
-    case 5: return choose_blocks<Isa, 5>(blocks);
-    default: return choose_blocks<Isa, 6>(blocks);
+  if constexpr (kPixels > 1) {
+    if (pixels < kPixels) return choose_tile<Isa, kPixels - 1>(pixels, blocks);
   }
+  return choose_blocks<Isa, kPixels>(blocks);
 }
 
 // Whether the tiles may use weights widened once for all of them: there is room, and it pays.
@@ -186,18 +217,36 @@ inline bool widens(const Shape& s, const Share& share, int32_t room) {
   return bytes <= room && static_cast<int64_t>(share.row_end - share.row_begin) * s.out_width >= 16;
 }
 
+// What the 128 in each activation has to be paid back with: start = -128 * (sum of the channel's weights), by way of a pixel whose
+// values are all 128.
+template <typename Isa>
+void pay_back(const Geometry& g, const unsigned char* weights, int32_t blocks, int32_t* start) {
+  constexpr int32_t kQuads = 64;  // in one go
+  alignas(64) unsigned char pixel[kQuads * 4];
+  alignas(64) int32_t acc[kWord] = {};
+  std::memset(pixel, 128, sizeof pixel);
+  const unsigned char* const at[1] = {pixel};
+  Geometry part = g;
+  part.kernel_rows = 1;
+  for (int32_t left = g.kernel_rows * g.quads; left > 0; left -= part.quads) {
+    part.quads = least(left, kQuads);
+    choose_blocks<Isa, 1>(blocks)(part, at, weights, acc, acc);
+    weights += static_cast<size_t>(part.quads) * blocks * kQuadBytes;
+  }
+  for (int32_t m = 0; m < kWord; ++m) start[m] = -acc[m];
+}
+
 // One word of channels for the output rows [row_begin, row_end).
 template <typename Isa>
 void run_word(const Shape& s, const Geometry& g, const unsigned char* weights, const unsigned char* map,
               const Finish<Isa>& finish, int32_t row_begin, int32_t row_end) {
   const int32_t blocks = (finish.count + kBlock - 1) / kBlock, padded = finish.words * kWord;
   alignas(64) int32_t start[kWord] = {}, acc[kMostPixels * kWord] = {};
-  if (!Isa::kSigned && s.input == Number::i8) {  // what the 128 in each activation has to be paid back with
-    std::memcpy(start, weights, blocks * kBlock * sizeof(int32_t));
-    for (int32_t& sum : start) sum *= -128;
+  if constexpr (!Isa::kSigned) {
+    if (s.input == Number::i8) pay_back<Isa>(g, weights, blocks, start);
   }
   alignas(64) unsigned char room[Isa::kWideBytes > 0 ? Isa::kWideBytes : 1];
-  const unsigned char* taps = weights + blocks * kBlock * sizeof(int32_t);
+  const unsigned char* taps = weights;
   if (Isa::kWideBytes > 0) {
     Isa::widen_weights(g, taps, blocks, room);
     taps = room;

@@ -13,6 +13,8 @@
 namespace flipflow {
 namespace {
 
+constexpr int32_t kAheadBytes = 128;  // weights asked for at a time: few, as requests hold up the loads behind them
+
 // --- the prepared map ---
 
 size_t lanes_scratch(const Shape& s) {
@@ -78,7 +80,14 @@ struct Stream {
   const uint8_t* pixels[P];
   const int64_t* offsets;
   int64_t offset;
+  const uint8_t* ahead;  // weights that are wanted later
+  int64_t ahead_step;    // kAheadBytes, or 0 once they have all been asked for
 
+  FLIPFLOW_INLINE void ask() {
+    FLIPFLOW_UNROLL
+    for (int32_t i = 0; i < kAheadBytes; i += 64) __builtin_prefetch(ahead + i, 0, 2);
+    ahead += ahead_step;
+  }
   FLIPFLOW_INLINE void next() { offset = *offsets++; }
   FLIPFLOW_INLINE void done() { weights += kUnitBytes; }
   FLIPFLOW_INLINE typename V::T weight(int32_t k) const { return V::load(weights + k * 64); }
@@ -136,6 +145,7 @@ FLIPFLOW_INLINE void add_rest(Source& source, Planes<V, P>& planes, int32_t unit
 template <class V, int P, class Source>
 FLIPFLOW_INLINE void add_top(Source& source, Planes<V, P>& planes) {
   typename V::T top[P];
+  source.ask();
   add_group<V, P, V::kLevels>(source, planes, top);
   FLIPFLOW_UNROLL
   for (int p = 0; p < P; ++p) planes.count[p] = V::sum8(planes.count[p], V::count(top[p]));
@@ -187,24 +197,43 @@ FLIPFLOW_INLINE void add_up(const Left<V>& left, typename V::T& low, typename V:
 
 // --- convolutions ---
 
+// The next output pixel, and how many are left.
+struct Position {
+  int32_t y, x, left;
+};
+
+// Weights that have not been asked for.
+struct Ahead {
+  const uint8_t *next, *end;
+
+  template <class V, int P>
+  FLIPFLOW_INLINE void count(Stream<V, P>& source, int32_t units, Left<V>* left) {
+    source.ahead = next;
+    source.ahead_step = next < end ? kAheadBytes : 0;
+    count_units<V, P>(source, units, left);
+    next += source.ahead_step * (units >> V::kLevels);
+  }
+};
+
 // P pixels, all units, one block of 64 channels. Finish turns the counts into what is asked for.
 template <class V, int P, class Finish>
 FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* weights, const uint8_t* map, int64_t* offsets,
-                              int32_t& y_next, int32_t& x_next, Finish& finish) {
+                              Ahead& ahead, Position& at, Finish& finish) {
   typename V::T low, high;
   Left<V> left[P];
   Stream<V, P> source;
   int32_t y[P], x[P];
   for (int p = 0; p < P; ++p) {
-    y[p] = y_next, x[p] = x_next;
-    if (++x_next == s.out_width) x_next = 0, ++y_next;
+    y[p] = at.y, x[p] = at.x;
+    if (++at.x == s.out_width) at.x = 0, ++at.y;
     source.pixels[p] = map + y[p] * s.stride_height * w.row_bytes + x[p] * s.stride_width * w.pixel_bytes;
   }
+  at.left -= P;
   source.offset = 0;
   source.offsets = offsets;
   if (w.units <= kMaxUnits) {
     source.weights = weights;
-    count_units<V, P>(source, w.units, left);
+    ahead.count(source, w.units, left);
     FLIPFLOW_KEEP_LOOP  // the code of a tile is to stay within the processor's cache of decoded instructions
     for (int p = 0; p < P; ++p) {
       add_up<V>(left[p], low, high);
@@ -217,7 +246,7 @@ FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* we
     const int32_t units = least(kMaxUnits, w.units - first);
     fill_offsets(s, w, first, units, offsets);
     source.weights = weights + static_cast<int64_t>(first) * kUnitBytes;
-    count_units<V, P>(source, units, left);
+    ahead.count(source, units, left);
     for (int p = 0; p < P; ++p) {
       add_up<V>(left[p], low, high);
       V::store_counts(counts, low, high);
@@ -227,23 +256,31 @@ FLIPFLOW_INLINE void run_tile(const Shape& s, const Window& w, const uint8_t* we
   for (int p = 0; p < P; ++p) finish.wide(y[p], x[p], total[p]);
 }
 
-template <class V>
-struct LanesTile {
-  static constexpr int kPixels = V::kPixels;
-  static constexpr bool kAsksAhead = true;
-  static FLIPFLOW_INLINE Window window(const Shape& s) { return window_of(s); }
-  template <class Finish>
-  static FLIPFLOW_INLINE void run(const Shape& s, const Window& w, const uint8_t* weights, const uint8_t* map, int64_t* offsets,
-                                  int32_t pixels, int32_t& y, int32_t& x, Finish& finish) {
-    if (pixels == kPixels) return run_tile<V, kPixels>(s, w, weights, map, offsets, y, x, finish);
-    for (; pixels > 0; --pixels) run_tile<V, 1>(s, w, weights, map, offsets, y, x, finish);
-  }
-};
+// The pixels left of one block, in tiles of P and then of fewer. One pixel alone is slow, so none is left over if that can be.
+template <class V, int P, class Finish>
+FLIPFLOW_INLINE void run_tiles(const Shape& s, const Window& w, const uint8_t* weights, const uint8_t* map, int64_t* offsets,
+                               Ahead& ahead, Position& at, Finish& finish) {
+  while (at.left >= P && (P < 3 || at.left != P + 1)) run_tile<V, P>(s, w, weights, map, offsets, ahead, at, finish);
+  if constexpr (P > 1) run_tiles<V, P - 1>(s, w, weights, map, offsets, ahead, at, finish);
+}
 
 template <class V, class Finish>
 FLIPFLOW_INLINE void lanes_run(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue,
                                const Outputs& out, const Share& share) {
-  run_blocks<LanesTile<V>, Finish>(s, packed, scratch, epilogue, out, share);
+  const Window w = window_of(s);
+  const auto* map = static_cast<const uint8_t*>(scratch);
+  const int64_t block = w.units * int64_t{kUnitBytes};
+  int64_t offsets[kMaxUnits];
+  fill_offsets(s, w, 0, least(w.units, kMaxUnits), offsets);
+  for (int32_t first = share.channel_begin; first < share.channel_end; first += 64) {
+    const uint8_t* weights = static_cast<const uint8_t*>(packed) + first / 64 * block;
+    Finish finish(s, epilogue, out, first);
+    // Each block's weights are read once, from far away, so that tiles ask for the next block's; behind the last lie, as plans are
+    // written, those of the next convolution.
+    Ahead ahead{weights + block, weights + 2 * block};
+    Position at{share.row_begin, 0, (share.row_end - share.row_begin) * s.out_width};
+    run_tiles<V, V::kPixels>(s, w, weights, map, offsets, ahead, at, finish);
+  }
 }
 
 }  // namespace

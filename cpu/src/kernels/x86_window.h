@@ -1,5 +1,5 @@
-// Binary convolutions of the x86 sets, on Layout::lanes: windows, and the way through channels and pixels. How the mismatches of a
-// tile of pixels are counted is for x86_lanes.h (AVX-512) and x86_avx2_tile.h to say.
+// Binary convolutions of the x86 sets, on Layout::lanes: their windows. How the mismatches of a tile of pixels are counted is for
+// x86_lanes.h (AVX-512) and x86_avx2_tile.h to say.
 //
 // Included by one source file for each instruction set; nothing here may have external linkage, because it is compiled for
 // processors that the linker's choice of a shared copy would not respect. For the same reason no standard templates are used.
@@ -56,34 +56,6 @@ void fill_offsets(const Shape& s, const Window& w, int32_t first, int32_t count,
   for (int32_t i = 0; i < count; ++i) {
     offsets[i] = ky * w.row_bytes + static_cast<int64_t>(k) * kStoredBytes;
     if (++k == row_units) k = 0, ++ky;
-  }
-}
-
-FLIPFLOW_INLINE int64_t least64(int64_t a, int64_t b) { return a < b ? a : b; }
-
-// All blocks and pixels of a share. Tile has kPixels; kAsksAhead, whether weights are to be fetched ahead for it; window(); run(): so
-// many pixels, at most kPixels, from (y, x) on, which it moves, and one block of 64 channels, whose counts go to the Finish.
-template <class Tile, class Finish>
-FLIPFLOW_INLINE void run_blocks(const Shape& s, const void* packed, const void* scratch, const Epilogue& epilogue,
-                               const Outputs& out, const Share& share) {
-  const Window w = Tile::window(s);
-  const auto* map = static_cast<const uint8_t*>(scratch);
-  const int32_t pixels = share.row_end * s.out_width;
-  int64_t offsets[kMaxUnits];
-  fill_offsets(s, w, 0, least(w.units, kMaxUnits), offsets);
-  for (int32_t first = share.channel_begin; first < share.channel_end; first += 64) {
-    const uint8_t* weights = static_cast<const uint8_t*>(packed) + static_cast<int64_t>(first / 64) * w.units * kUnitBytes;
-    Finish finish(s, epilogue, out, first);
-    int32_t pixel = share.row_begin * s.out_width, y = share.row_begin, x = 0;
-    // Each block's weights are read once, from far away: every small tile asks for a part of the next block's.
-    const int64_t block = Tile::kAsksAhead && first + 64 < share.channel_end ? w.units * int64_t{kUnitBytes} : 0;
-    const int64_t part = block / ((pixels - pixel) / Tile::kPixels + 1) / 64 * 64 + 64;
-    int64_t ahead = block;
-    for (int32_t count; pixel < pixels; pixel += count) {
-      for (const int64_t end = least64(ahead + part, 2 * block); ahead < end; ahead += 64) __builtin_prefetch(weights + ahead, 0, 2);
-      count = least(Tile::kPixels, pixels - pixel);
-      Tile::run(s, w, weights, map, offsets, count, y, x, finish);
-    }
   }
 }
 

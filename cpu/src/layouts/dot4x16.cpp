@@ -1,10 +1,9 @@
 // Layout::dot4x16, for 8-bit integer weights: dot products of four values in each of 16 lanes.
 //
-//   for each word of 64 channels: { int32 sums[blocks][16]; int8 weights[kh][ceil(kw * c / 4)][blocks][16][4]; }
+//   for each word of 64 channels: int8 weights[kh][ceil(kw * c / 4)][blocks][16][4]
 //
 // blocks: 4, or as many blocks of 16 channels as the last word needs. The values of a kernel row (its taps and their
-// channels) follow each other, padded with zeros to a multiple of four. Channels past the last are zeros. sums: the sum
-// of a channel's weights, which kernels need that shift their inputs.
+// channels) follow each other, padded with zeros to a multiple of four. Channels past the last are zeros.
 #include <cstring>
 
 #include "kernels/kernels.h"
@@ -22,24 +21,22 @@ struct Sizes {
 
 Sizes sizes(const Shape& s) {
   const int32_t row = s.kernel_width * s.in_channels, quads = (row + 3) / 4;
-  return {row, quads, sizeof(int32_t) + static_cast<size_t>(s.kernel_height) * quads * 4};
+  return {row, quads, static_cast<size_t>(s.kernel_height) * quads * 4};
 }
 
 size_t bytes(const Shape& s) {
   return static_cast<size_t>((s.out_channels + kLanes - 1) / kLanes) * kLanes * sizes(s).channel;
 }
 
-// Where a channel's sum lies, and its quads: the first of them, and the distance between two.
+// Where a channel's quads lie: the first of them, and the distance between two.
 struct Channel {
-  size_t sum, first, step;
+  size_t first, step;
 };
 
 Channel channel(const Shape& s, const Sizes& z, int32_t m) {
   const int32_t begin = m / kWord * kWord, left = s.out_channels - begin;
   const int32_t lanes = left >= kWord ? kWord : (left + kLanes - 1) / kLanes * kLanes;
-  const size_t word = begin * z.channel;
-  const size_t step = static_cast<size_t>(lanes) * 4;
-  return {word + (m - begin) * sizeof(int32_t), word + step + (m - begin) * 4, step};
+  return {begin * z.channel + (m - begin) * 4, static_cast<size_t>(lanes) * 4};
 }
 
 void pack(const Shape& s, const void* rows, void* packed) {
@@ -50,15 +47,11 @@ void pack(const Shape& s, const void* rows, void* packed) {
   for (int32_t m = 0; m < s.out_channels; ++m) {
     const Channel at = channel(s, z, m);
     int8_t* quads = to + at.first;
-    int32_t sum = 0;
     for (int32_t row = 0; row < s.kernel_height; ++row, quads += z.quads * at.step) {
       for (int32_t value = 0; value < z.row; ++value) {
-        const int8_t weight = *from++;
-        quads[value / 4 * at.step + value % 4] = weight;
-        sum += weight;
+        quads[value / 4 * at.step + value % 4] = *from++;
       }
     }
-    std::memcpy(to + at.sum, &sum, sizeof sum);
   }
 }
 

@@ -170,7 +170,7 @@ def test_header_tables_and_blobs_lie_where_the_format_says() -> None:
     plan = compile_plan(net, "scalar")
     assert plan[:8] == b"FLIPPLAN"
     version, header, size = struct.unpack_from("<IIQ", plan, 8)
-    assert (version, header, size) == (1, 104, len(plan))
+    assert (version, header, size) == (2, 104, len(plan))
     tensors, ops, blobs, source, result, classes = struct.unpack_from("<IIIiii", plan, 24)
     assert (tensors, ops, source, result, classes) == (3, 2, 0, 2, 2)
     arena, scale = struct.unpack_from("<Qd", plan, 48)
