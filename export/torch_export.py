@@ -28,11 +28,10 @@ from flipflow.export.integer.monotone import bisect, keeps_order
 from flipflow.export.integer.net import ActType
 from flipflow.export.integer.thresholds import CHUNK_ELEMENTS, chunks
 from flipflow.export.torch_trace import activation_chains, trace
-from flipflow.train.layers import Offset
 
 _MOST_ULPS = 64
 _EXPORT_OPSET = 13
-_KEEP_ORDER = (nn.BatchNorm1d, nn.BatchNorm2d, nn.Hardtanh, nn.ReLU, nn.Identity, Offset, QuantIdentity)
+_KEEP_ORDER = (nn.BatchNorm1d, nn.BatchNorm2d, nn.Hardtanh, nn.ReLU, nn.Identity, QuantIdentity)
 
 
 @dataclass(frozen=True)

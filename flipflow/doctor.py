@@ -10,6 +10,8 @@ from flipflow.sim.reporter import Reporter
 
 _PACKAGES = (
     ("torch", "training"),
+    ("distributed", "flipflow sweep"),
+    ("tensorboard", "logs for TensorBoard"),
     ("brevitas", "training, QONNX export"),
     ("qonnx", "export"),
     ("finn-plus", "FINN's streamlining, RTL generation"),

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from flipflow.config import Config
-from flipflow.config.training import NETWORKS
+from flipflow.config.networks import NETWORKS
 
 INTRO = """# Configuration
 
@@ -43,7 +43,6 @@ PLAIN = {
     "train.crop_pad": "Pixels of 0 around the image before a crop.",
     "train.seed": "Of the weights, the order of images and the augmentation.",
     "ovsw.lambda_": "The floor of AGS.",
-    "ovsw.gamma": "Strength of SAD.",
     "ovsw.sigma": "Flip rate below which SAD calls a weight silent.",
     "ovsw.momentum": "Of the running flip rate.",
     "model.weight_estimator": "See `estimator`.",
@@ -110,7 +109,7 @@ def _type(annotation: Any, where: str) -> str:
     """A TOML reader's word for a type."""
     kind, arguments = get_origin(annotation), get_args(annotation)
     if kind in (Union, UnionType):
-        return _type(next(part for part in arguments if part is not NoneType), where)
+        return " or ".join(_type(part, where) for part in arguments if part is not NoneType)
     if kind is Literal:
         return " or ".join(f'`"{value}"`' for value in arguments)
     if kind is tuple:

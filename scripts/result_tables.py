@@ -1,7 +1,6 @@
 """Figures of runs: taken over from a run directory, and shown as Markdown tables."""
 
 import json
-import os
 import statistics
 import sys
 import tomllib
@@ -21,6 +20,8 @@ def collect(run: Path, configs: Path) -> Result:
 
     Exits where the run is not finished; bench.json and metrics.jsonl may be missing.
     """
+    from flipflow.run.machine import machine  # noqa: PLC0415
+
     needed = {name: run / name for name in ("verify.json", "manifest.json", "accelerator.json", "config.toml")}
     missing = [name for name, path in needed.items() if not path.is_file()]
     if missing:
@@ -35,7 +36,7 @@ def collect(run: Path, configs: Path) -> Result:
         "name": run.resolve().name,
         "command": _command(run.resolve().name, settings, configs),
         "seed": settings["train"]["seed"],
-        "machine": {"cpu": _cpu(), "cores": len(os.sched_getaffinity(0))},
+        "machine": machine(),
         "tools": next(iter(stages.values()))["tools"],
         "stage_seconds": {name: stage["seconds"] for name, stage in stages.items()},
         "verify": verified,
@@ -85,14 +86,6 @@ def _flat(document: dict[str, Any], start: str = "") -> dict[str, Any]:
     for key, value in document.items():
         found |= _flat(value, f"{start}{key}.") if isinstance(value, dict) else {f"{start}{key}": value}
     return found
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "unknown"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def _training(path: Path) -> dict[str, Any] | None:

@@ -1,149 +1,121 @@
-"""Layers of deployable networks: Brevitas modules whose scales are exactly 1 or a power of two.
+"""Layers of binary networks: Brevitas modules whose scales are exactly 1 or a power of two, and what stands between them.
 
-Binary tensors have scale 1.0 (not the 0.1 of Brevitas' stock constant quantizer, which also clamps the latent weights
-in place): batch norm absorbs any other, and a scale inside W would make zero sums non-zero. Gradients come from
-flipflow.train.estimators.
+Which method binarizes, and whether the layers deploy, says the network's configuration; docs/methods.md tells what each does.
 """
 
 import math
 
 import torch
 import torch.nn.functional as F
-from brevitas.inject.enum import QuantType
 from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
-from brevitas.quant.solver import ActQuantSolver, WeightQuantSolver
 from torch import Tensor, nn
 
-from flipflow.train.estimators import fixed_point, sign
+from flipflow.config import ModelConfig
+from flipflow.errors import FlipflowError
+from flipflow.train.binary import BinaryConv2d, BinaryLinear
+from flipflow.train.estimators import Norm, Sign
+from flipflow.train.methods.adabin import AdaBinActivation, AdaBinWeight, Maxout
+from flipflow.train.methods.irnet import Libra
+from flipflow.train.methods.rbnn import Rotation, SampleNorm
+from flipflow.train.methods.recu import Recu
+from flipflow.train.methods.scales import SCALES
+from flipflow.train.methods.weights import WeightMethod
+from flipflow.train.methods.xnor import XnorWeight
+from flipflow.train.quantizers import (
+    BinaryActivation,
+    FixedPointActivation,
+    FixedPointWeight,
+    SignedFixedPointActivation,
+)
 
-QuantTuple = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-class BinaryTensorQuant(nn.Module):
-    """Signs with an estimator's gradient, as Brevitas' (value, scale 1, zero point 0, bit width 1)."""
-
-    scale: Tensor
-    zero_point: Tensor
-    bit_width: Tensor
-
-    def __init__(self, estimator: str) -> None:
-        """`estimator`: a key of ESTIMATORS."""
-        super().__init__()
-        self.estimator = estimator
-        _constants(self, scale=1.0, bits=1)
-
-    def forward(self, x: Tensor) -> QuantTuple:
-        """Quantize any shape."""
-        return sign(x, self.estimator), self.scale, self.zero_point, self.bit_width
+FLOAT_BITS = 32  # a layer that is not quantized
 
 
-class FixedPointTensorQuant(nn.Module):
-    """Integers times a constant power of two, as Brevitas' (value, scale, zero point 0, bit width)."""
+def conv(
+    inputs: int, outputs: int, kernel: int, *, stride: int, padding: int, bits: int, config: ModelConfig
+) -> nn.Module:
+    """Convolution without bias, square kernel; weights binary (bits = 1), fixed point (2..8) or float (32).
 
-    scale: Tensor
-    zero_point: Tensor
-    bit_width: Tensor
-
-    def __init__(self, fixed_point_bits: int, fixed_point_scale: float, signed: bool, narrow_range: bool) -> None:
-        """Arguments are named as the injectors below name them."""
-        super().__init__()
-        self.step = fixed_point_scale
-        self.low, self.high = integer_range(fixed_point_bits, signed, narrow_range)
-        _constants(self, scale=fixed_point_scale, bits=fixed_point_bits)
-
-    def forward(self, x: Tensor) -> QuantTuple:
-        """Quantize any shape."""
-        return fixed_point(x, self.step, self.low, self.high), self.scale, self.zero_point, self.bit_width
-
-
-def _constants(module: nn.Module, scale: float, bits: int) -> None:
-    # Not persistent: they are configuration, and a checkpoint should not carry them.
-    module.register_buffer("scale", torch.tensor(scale), persistent=False)
-    module.register_buffer("zero_point", torch.tensor(0.0), persistent=False)
-    module.register_buffer("bit_width", torch.tensor(float(bits)), persistent=False)
-
-
-def integer_range(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
-    """Smallest and largest integer of a format; `narrow` leaves out the most negative (signed only)."""
-    if not signed:
-        return 0, 2**bits - 1
-    return -(2 ** (bits - 1)) + int(narrow), 2 ** (bits - 1) - 1
-
-
-class BinaryWeight(WeightQuantSolver):  # type: ignore[misc]
-    """+-1 weights; give the estimator with `.let(estimator=...)`."""
-
-    quant_type = QuantType.BINARY
-    tensor_quant = BinaryTensorQuant
-    signed = True
-    narrow_range = True
-
-
-class BinaryActivation(ActQuantSolver):  # type: ignore[misc]
-    """+-1 activations; give the estimator with `.let(estimator=...)`."""
-
-    quant_type = QuantType.BINARY
-    tensor_quant = BinaryTensorQuant
-    signed = True
-    narrow_range = True
-
-
-class FixedPointWeight(WeightQuantSolver):  # type: ignore[misc]
-    """Signed, symmetric integers times 2^-(bits-1), so |w| < 1."""
-
-    quant_type = QuantType.INT
-    tensor_quant = FixedPointTensorQuant
-    signed = True
-    narrow_range = True
-    float_to_int_impl_type = "ROUND"
-
-
-class FixedPointActivation(ActQuantSolver):  # type: ignore[misc]
-    """Unsigned integers times a power of two."""
-
-    quant_type = QuantType.INT
-    tensor_quant = FixedPointTensorQuant
-    signed = False
-    narrow_range = False
-    float_to_int_impl_type = "ROUND"
-
-
-class SignedFixedPointActivation(FixedPointActivation):
-    """Two's complement integers times a power of two."""
-
-    signed = True
-
-
-def _weight_quant(bits: int, estimator: str) -> type:
+    padding: zeros on each side, which after a sign means border taps that add nothing. Binary weights are those of
+    `config.weights`; with weights = "float" they are float, too.
+    Raises: FlipflowError E177 where a method that centres the weights gets a fan-in of 1.
+    """
+    bits = _bits(bits, config)
+    if bits == FLOAT_BITS:
+        return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, bias=False)
     if bits == 1:
-        return BinaryWeight.let(estimator=estimator)  # type: ignore[no-any-return]
+        method, sign = _method(config, inputs * kernel * kernel)
+        return BinaryConv2d(inputs, outputs, kernel, stride, padding, method, sign)
+    module: nn.Module = QuantConv2d(
+        inputs, outputs, kernel, stride=stride, padding=padding, bias=False, weight_quant=_fixed_point(bits)
+    )
+    return module
+
+
+def linear(inputs: int, outputs: int, bits: int, config: ModelConfig) -> nn.Module:
+    """Fully connected layer without bias; weights and errors as in `conv`."""
+    bits = _bits(bits, config)
+    if bits == FLOAT_BITS:
+        return nn.Linear(inputs, outputs, bias=False)
+    if bits == 1:
+        return BinaryLinear(inputs, outputs, *_method(config, inputs))
+    module: nn.Module = QuantLinear(inputs, outputs, bias=False, weight_quant=_fixed_point(bits))
+    return module
+
+
+def _bits(bits: int, config: ModelConfig) -> int:
+    return FLOAT_BITS if bits == 1 and config.weights == "float" else bits
+
+
+def _fixed_point(bits: int) -> type:
     return FixedPointWeight.let(fixed_point_bits=bits, fixed_point_scale=2.0 ** (1 - bits))  # type: ignore[no-any-return]
 
 
-def conv(inputs: int, outputs: int, kernel: int, *, stride: int, padding: int, bits: int, estimator: str) -> nn.Module:
-    """Convolution without bias, square kernel; weights binary (bits = 1, gradient of `estimator`) or fixed point.
+def _method(config: ModelConfig, fan_in: int) -> tuple[WeightMethod, Sign]:
+    """The transform of latent weights and the sign behind it."""
+    name, sign = config.weights, Sign(config.weight_estimator, "weights")
+    if name == "xnor":
+        return XnorWeight(sign), Sign("identity", "weights")
+    if name in ("vanilla", "xnor++"):
+        return WeightMethod(), sign
+    if fan_in == 1:
+        raise FlipflowError(
+            "E177",
+            f"weights = '{name}' subtracts the mean of each output's weights, and a layer has only one weight an output.",
+            "model.weights",
+            "Take weights = 'vanilla', or more channels.",
+        )
+    if name == "rbnn":
+        return Rotation(fan_in), sign
+    if name == "adabin":
+        return AdaBinWeight(two_levels=not config.deployable), sign
+    return (Recu() if name == "recu" else Libra()), sign
 
-    padding: zeros on each side, which after a sign means border taps that add nothing.
-    """
-    module: nn.Module = QuantConv2d(
-        inputs, outputs, kernel, stride=stride, padding=padding, bias=False, weight_quant=_weight_quant(bits, estimator)
-    )
-    return module
+
+def scale(layer: nn.Module, config: ModelConfig) -> nn.Module:
+    """What stands directly behind a layer of `conv` or `linear`: the method's scale in the paper's form, else nothing."""
+    if config.deployable or not is_binary(layer):
+        return nn.Identity()
+    return SCALES[config.weights](layer)
 
 
-def linear(inputs: int, outputs: int, bits: int, estimator: str) -> nn.Module:
-    """Fully connected layer without bias; weights as in `conv`."""
-    module: nn.Module = QuantLinear(inputs, outputs, bias=False, weight_quant=_weight_quant(bits, estimator))
-    return module
+def activation(bits: int, config: ModelConfig) -> nn.Module:
+    """Sign (bits = 1), an unsigned fixed-point quantizer over [0, 2) in steps of 2^(1-bits) (2..8), or nothing (32)."""
+    if bits == FLOAT_BITS:
+        return nn.Identity()
+    if bits > 1:
+        quant = FixedPointActivation.let(fixed_point_bits=bits, fixed_point_scale=2.0 ** (1 - bits))
+        fixed: nn.Module = QuantIdentity(act_quant=quant)
+        return fixed
+    if config.estimator == "adabin":
+        return AdaBinActivation()
+    if config.activation_norm == "mean-std":
+        return nn.Sequential(SampleNorm(), _sign(config.estimator, "none"))
+    return _sign(config.estimator, config.activation_norm)
 
 
-def activation(bits: int, estimator: str) -> nn.Module:
-    """Sign (bits = 1), else an unsigned fixed-point quantizer over [0, 2): scale 2^(1-bits)."""
-    quant = (
-        BinaryActivation.let(estimator=estimator)
-        if bits == 1
-        else FixedPointActivation.let(fixed_point_bits=bits, fixed_point_scale=2.0 ** (1 - bits))
-    )
+def _sign(estimator: str, norm: Norm) -> nn.Module:
+    quant = BinaryActivation.let(estimator=Sign(estimator, "activations", norm))
     module: nn.Module = QuantIdentity(act_quant=quant)
     return module
 
@@ -157,20 +129,49 @@ def signed_activation(bits: int, scale: float) -> nn.Module:
 
 def is_weight_layer(module: nn.Module) -> bool:
     """Whether a module is a layer of `conv` or `linear`."""
-    return isinstance(module, QuantConv2d | QuantLinear)
+    return isinstance(module, nn.Conv2d | nn.Linear)
 
 
 def is_binary(module: nn.Module) -> bool:
-    """Whether a layer of `conv` or `linear` has +-1 weights."""
-    return isinstance(module, QuantConv2d | QuantLinear) and isinstance(
-        module.weight_quant.tensor_quant, BinaryTensorQuant
-    )
+    """Whether a layer of `conv` or `linear` has binary weights."""
+    return isinstance(module, BinaryConv2d | BinaryLinear)
+
+
+def nonlinearity(channels: int, config: ModelConfig) -> nn.Module:
+    """Between two binary layers of the paper's form: hardtanh, or the Maxout of AdaBin."""
+    return Maxout(channels) if config.weights == "adabin" else nn.Hardtanh()
 
 
 def pixel_input() -> nn.Module:
     """Unsigned 8-bit integers with scale 1: pixels 0..255, given as floats, pass unchanged."""
     module: nn.Module = QuantIdentity(act_quant=FixedPointActivation.let(fixed_point_bits=8, fixed_point_scale=1.0))
     return module
+
+
+class PixelNorm(nn.Module):
+    """(x - mean)/std of pixels 0..255 [N, C, H, W]: the input of the paper's form. Both are saved with the model."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int) -> None:
+        """Before `fit`: pixels over 255."""
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.full((channels,), 255.0))
+
+    def fit(self, mean: Tensor, std: Tensor) -> None:
+        """Take these statistics, [C] in units of pixels. Raises: ValueError where they are no [C], or a std is not positive."""
+        if mean.shape != self.mean.shape or std.shape != self.std.shape or not bool((std > 0).all()):
+            raise ValueError(
+                f"mean {tuple(mean.shape)} and std {tuple(std.shape)} must be {tuple(self.mean.shape)}, std > 0"
+            )
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to the same shape."""
+        return (x - self.mean[:, None, None]) / self.std[:, None, None]
 
 
 class DyadicNorm2d(nn.BatchNorm2d):
@@ -211,24 +212,12 @@ class DyadicNorm2d(nn.BatchNorm2d):
         return x * slope[:, None, None] + offset[:, None, None]
 
 
-class Offset(nn.Module):
-    """Adds a constant, a fraction of the step of its input, so that no value lies midway between two levels of a quantizer."""
-
-    def __init__(self, value: float) -> None:
-        super().__init__()
-        self.value = value
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
-        return x + self.value
-
-
 class GlobalSum(nn.Module):
     """Sum over rows and columns: the global average pool without its division."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, C]."""
-        return x.sum(dim=(2, 3))
+        """[N, C, H, W] to [N, C, 1, 1]."""
+        return x.sum(dim=(2, 3), keepdim=True)
 
 
 class ConstantBorder(nn.Module):

@@ -1,18 +1,22 @@
 """Networks from their configuration: named modules, one after the other.
 
 Residual networks are built in flipflow.train.resnet. In the others a block of layer i is [border_i] conv_i|fc_i, then bn_i,
-[pool_i] and act_i in the configured order. The chain starts with the pixel quantizer `input` and ends with fc_<last> and
-`logits`, a power-of-two scale.
+[pool_i] and act_i in the configured order. The chain starts with `input` and ends with fc_<last> and, where that has no
+float weights, `logits`, a power-of-two scale. In the papers' form scale_i stands behind binary layers, and htanh_i before signs.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from flipflow.config.training import ConvLayer, ModelConfig
+from flipflow.config.model import ConvLayer, ModelConfig
 from flipflow.errors import FlipflowError
 from flipflow.train import layers as L
+from flipflow.train import methods
+from flipflow.train.ends import classifier, initialise_classifier, input_layer
 from flipflow.train.resnet import build_resnet
 
 
@@ -28,21 +32,30 @@ class _Chain:
     def weight_bits(self) -> int:
         return self.config.first_weight_bits if self.weighted == 0 else 1
 
-    def add_block(self, index: int, conv: nn.Module, conv_name: str, norm: nn.Module, pool: int) -> None:
+    def add_block(self, index: int, layer: nn.Module, name: str, norm: nn.Module, pool: int) -> None:
         """A weight layer with norm, activation and pool in the configured order."""
         config = self.config
-        self.modules[conv_name] = conv
-        parts: dict[str, tuple[str, nn.Module]] = {
-            "bn": (f"bn_{index}", norm),
-            "sign": (f"act_{index}", L.activation(config.activation_bits, config.estimator)),
-        }
+        self.modules[name] = layer
+        scale = L.scale(layer, config)
+        if not isinstance(scale, nn.Identity):
+            self.modules[f"scale_{index}"] = scale
+        parts = {"bn": {f"bn_{index}": norm}, "sign": self._activation(index, norm.get_parameter("weight").numel())}
         if pool > 1:
-            parts["pool"] = (f"pool_{index}", nn.MaxPool2d(pool))
+            parts["pool"] = {f"pool_{index}": nn.MaxPool2d(pool)}
         for key in config.order.split("-")[1:]:
-            if key in parts:
-                name, module = parts[key]
-                self.modules[name] = module
+            self.modules |= parts.get(key, {})
         self.weighted += 1
+
+    def _activation(self, index: int, channels: int) -> dict[str, nn.Module]:
+        config = self.config
+        last = index + 1 == len(config.layers) + len(config.hidden)
+        bits = config.last_activation_bits if last else config.activation_bits
+        if last and bits == L.FLOAT_BITS:
+            return {f"act_{index}": nn.PReLU(channels)}
+        activation = {f"act_{index}": L.activation(bits, config)}
+        if config.deployable or 1 < bits < L.FLOAT_BITS:
+            return activation
+        return {f"htanh_{index}": L.nonlinearity(channels, config)} | activation
 
 
 def build_model(config: ModelConfig, input_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
@@ -54,7 +67,7 @@ def build_model(config: ModelConfig, input_shape: tuple[int, int, int], classes:
     if config.widths:
         return build_resnet(config, input_shape, classes)
     chain = _Chain(config, input_shape)
-    chain.modules["input"] = L.pixel_input()
+    chain.modules["input"] = input_layer(input_shape[0], config)
     for layer in config.layers:
         _add_conv(chain, layer)
     channels, height, width = chain.shape
@@ -62,14 +75,12 @@ def build_model(config: ModelConfig, input_shape: tuple[int, int, int], classes:
     chain.modules["flatten"] = nn.Flatten(1)
     for size in config.hidden:
         index = chain.weighted
-        linear = L.linear(features, size, chain.weight_bits(), config.weight_estimator)
+        linear = L.linear(features, size, chain.weight_bits(), config)
         chain.add_block(index, linear, f"fc_{index}", nn.BatchNorm1d(size), pool=1)
         features = size
-    last = L.linear(features, classes, config.last_weight_bits, config.weight_estimator)
-    chain.modules[f"fc_{chain.weighted}"] = last
-    chain.modules["logits"] = L.LogitScale(L.logit_shift(features, config.last_weight_bits))
+    chain.modules |= classifier(features, classes, f"fc_{chain.weighted}", config)
     model = nn.Sequential(chain.modules)
-    _initialise(model, last, config.last_weight_bits)
+    _initialise(model, config)
     return model
 
 
@@ -97,22 +108,72 @@ def _add_conv(chain: _Chain, layer: ConvLayer) -> None:
         stride=layer.stride,
         padding=0 if border is not None else amount,
         bits=chain.weight_bits(),
-        estimator=config.weight_estimator,
+        config=config,
     )
     chain.add_block(index, conv, f"conv_{index}", nn.BatchNorm2d(layer.channels), layer.pool)
     chain.shape = (layer.channels, sizes[0], sizes[1])
 
 
-def _initialise(model: nn.Sequential, last: nn.Module, last_bits: int) -> None:
-    for name, module in model.named_children():
-        if name.startswith(("conv_", "fc_")):
-            weight = module.get_parameter("weight")
-            if module is last and last_bits > 1:
-                nn.init.normal_(weight, std=L.LAST_WEIGHT_STD)
-            else:
-                nn.init.kaiming_normal_(weight, mode="fan_in")
+def _initialise(model: nn.Sequential, config: ModelConfig) -> None:
+    layers = [module for name, module in model.named_children() if name.startswith(("conv_", "fc_"))]
+    # VGGSmall's N(0, 2/(k^2 outputs)) is what torch calls fan_out.
+    mode: Literal["fan_in", "fan_out"] = "fan_out" if config.network == "vggsmall" else "fan_in"
+    for layer in layers[:-1]:
+        nn.init.kaiming_normal_(layer.get_parameter("weight"), mode=mode)
+    initialise_classifier(layers[-1], config)
+    methods.initialise(model)
 
 
 def binary_weights(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     """(layer name, latent weights) of the layers with binary weights, in order: what OvSW acts on."""
     return [(name, module.get_parameter("weight")) for name, module in model.named_modules() if L.is_binary(module)]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Size and work of a network. MACs are multiply-accumulates an image; those of windows at the border count in full.
+
+    binary_weights: latent weights that become binary. other_parameters: everything else that is learned. binary_macs: of layers
+    with binary weights. other_macs: of the other layers with weights.
+    """
+
+    binary_weights: int
+    other_parameters: int
+    binary_macs: int
+    other_macs: int
+
+    @property
+    def macs(self) -> int:
+        """All of them."""
+        return self.binary_macs + self.other_macs
+
+
+def count(config: ModelConfig, input_shape: tuple[int, int, int], classes: int = 10) -> Counts:
+    """Counts of the network that `config` makes for images [C, H, W]; nothing is computed or drawn.
+
+    Raises: FlipflowError as `build_model`.
+    """
+    with torch.device("meta"):
+        model = build_model(config, input_shape, classes)
+        # The method changes no shape, and not every method computes on tensors without data.
+        plain = {"weights": "vanilla", "estimator": "bireal", "activation_norm": "none"}
+        same = config.weights in ("vanilla", "float")
+        macs = _macs(model if same else build_model(config.model_copy(update=plain), input_shape, classes), input_shape)
+    binary = sum(weight.numel() for _, weight in binary_weights(model))
+    learned = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return Counts(binary, learned - binary, macs[True], macs[False])
+
+
+def _macs(model: nn.Module, input_shape: tuple[int, int, int]) -> dict[bool, int]:
+    """MACs of layers with binary weights (True) and of others, from the shapes of a forward pass."""
+    macs = {True: 0, False: 0}
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        macs[L.is_binary(module)] += module.get_parameter("weight").numel() * output[0, 0].numel()
+
+    for module in model.modules():
+        if L.is_weight_layer(module):
+            module.register_forward_hook(add)
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, *input_shape))
+    return macs

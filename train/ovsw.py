@@ -11,7 +11,8 @@ Before each optimizer step, for every binary weight tensor W (output channels fi
   adaptive gradient scaling (AGS), per channel k:  g = max(|G_k|, 1e-6), w = max(|W_k|, 1e-3) (2-norms);
       if g/w < lambda:  G_k <- lambda * (w/g) * G_k
   silence-aware decay (SAD), per element:  S <- m*S + (1-m)*[sign W(t) != sign W(t-1)];  G <- G + gamma*[S < sigma]*W
-with S = 0 and W(t-1) = W at the start, and sign(0) = +1. AGS comes before SAD.
+with S = 0 and W(t-1) = W at the start, and sign(0) = +1. AGS comes before SAD. With `ags_target = "update"` both act on the
+optimizer's update instead: see flipflow.train.ovsw_update.
 """
 
 from collections.abc import Iterable
@@ -22,10 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flipflow.config.training import OvswConfig
-
-SMALLEST_GRADIENT_NORM = 1e-6
-SMALLEST_WEIGHT_NORM = 1e-3
+from flipflow.config import OvswConfig
+from flipflow.train.ovsw_update import by_channel, correct_update, floor_factor, makes_update_alone
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,7 @@ class _Layer:
         device = weight.device
         self.flips = torch.zeros((), dtype=torch.int64, device=device)
         self.scaled = torch.zeros((), dtype=torch.int64, device=device)  # (channel, step) pairs where AGS acted
+        self.before: Tensor | None = None  # W(t) while the optimizer steps, where its update is corrected
 
     def state(self) -> dict[str, Tensor]:
         return {
@@ -75,51 +75,118 @@ class _Layer:
 
 
 class OvswHook:
-    """Applies OvSW to `weights` before every step of `optimizer`; keeps its own state, never optimizer.state.
+    """Applies OvSW to `weights` around every step of `optimizer`; keeps its own state, never optimizer.state.
 
     weights: (layer name, latent weights [out, ...]) pairs. Gradient accumulation: acts once an optimizer step.
     Clipping: clip before step(), so that AGS comes after. Mixed precision: gradients that GradScaler has unscaled are
     taken as they are; for a fused optimizer, which unscales inside step(), the hook works in unscaled units through
     `optimizer.grad_scale`. Steps with infinite gradients leave weights, gradients and tracker as they were.
+    Several processes: gradients are averaged before step(), so every process comes to the same state.
     """
 
     def __init__(
-        self, weights: Iterable[tuple[str, nn.Parameter]], optimizer: torch.optim.Optimizer, config: OvswConfig
+        self,
+        weights: Iterable[tuple[str, nn.Parameter]],
+        optimizer: torch.optim.Optimizer,
+        config: OvswConfig,
+        weight_decay: float = 0.0,
     ) -> None:
-        """Registers itself with `optimizer`; the signs of this moment are W(t-1) of the first step."""
+        """Registers itself with `optimizer`; the signs of this moment are W(t-1) of the first step.
+
+        weight_decay: of `weights`, for ags_target "update", where the hook applies it in the optimizer's stead.
+        Raises: ValueError for gamma "auto", which only a whole run can resolve (flipflow.train.schedules.resolve_gamma), and
+        where both the hook and the optimizer would decay the weights.
+        """
+        if config.gamma == "auto":
+            raise ValueError("gamma is 'auto', which follows from a run's length; give the hook a number")
         self.config = config
         self.seconds = 0.0  # spent in the hook since the last reset
+        self._gamma = float(config.gamma)
+        self._decay = weight_decay
         self._layers = [_Layer(name, weight) for name, weight in weights]
         self._steps = 0  # since the last reset
-        self._handle = optimizer.register_step_pre_hook(self._before_step)
+        self._skipped = False  # whether the step under way has infinite gradients
+        self._alone = makes_update_alone(optimizer)
+        self._handles = [optimizer.register_step_pre_hook(self._before_step)]
+        if config.ags_target == "update":
+            self._refuse_double_decay(optimizer)
+            self._handles.append(optimizer.register_step_post_hook(self._after_step))
+
+    def _refuse_double_decay(self, optimizer: torch.optim.Optimizer) -> None:
+        ours = {id(layer.weight) for layer in self._layers}
+        for group in optimizer.param_groups:
+            if group.get("weight_decay", 0.0) and any(id(weight) in ours for weight in group["params"]):
+                raise ValueError("ags_target 'update' needs weight_decay 0 in the optimizer's group of binary weights")
 
     def remove(self) -> None:
         """Detach from the optimizer."""
-        self._handle.remove()
+        for handle in self._handles:
+            handle.remove()
 
     # Inductor cannot compile the state that outlives a step (KeyError), and there is nothing to fuse here.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         start = perf_counter()
+        if any(callable(value) for value in (*args[1:], kwargs.get("closure"))):
+            raise ValueError(
+                "step() was given a closure, whose gradients come after the hook; call backward() before step()"
+            )
         # Set by GradScaler on optimizers that unscale by themselves; absent or None for the others.
         found_inf: Tensor | None = getattr(optimizer, "found_inf", None)
-        if found_inf is None or not bool(found_inf):
+        self._skipped = found_inf is not None and bool(found_inf)
+        if not self._skipped:
             scale: Tensor | None = getattr(optimizer, "grad_scale", None)
             for layer in self._layers:
-                self._act(layer, 1.0 if scale is None else float(scale))
+                self._track(layer)
+                if self.config.ags_target == "update":
+                    self._set_aside(layer)
+                else:
+                    self._act(layer, 1.0 if scale is None else float(scale))
             self._steps += 1
         self.seconds += perf_counter() - start
 
     def _act(self, layer: _Layer, scale: float) -> None:
         weight, grad = layer.weight, layer.weight.grad
-        self._track(layer)
         if grad is None:
             return
         if self.config.ags:
-            _scale_gradients(layer, grad, self.config.lambda_, scale)
+            factor, low = floor_factor(grad, weight, self.config.lambda_, scale)
+            grad.mul_(by_channel(factor, grad))
+            layer.scaled += torch.count_nonzero(low)
         if self.config.sad:
-            grad.add_(weight * (layer.flip_rate < self.config.sigma), alpha=self.config.gamma * scale)
+            grad.add_(weight * (layer.flip_rate < self.config.sigma), alpha=self._gamma * scale)
+
+    def _set_aside(self, layer: _Layer) -> None:
+        if layer.weight.grad is None:
+            return
+        layer.before = layer.weight.detach().clone()
+        if self._alone:
+            layer.weight.zero_()
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @torch.no_grad()
+    def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        start = perf_counter()
+        if not self._skipped:
+            rates = {id(weight): float(group["lr"]) for group in optimizer.param_groups for weight in group["params"]}
+            for layer in self._layers:
+                if layer.before is not None:
+                    self._correct(layer, layer.before, rates[id(layer.weight)])
+                layer.before = None
+        self.seconds += perf_counter() - start
+
+    def _correct(self, layer: _Layer, before: Tensor, lr: float) -> None:
+        if lr == 0.0:
+            layer.weight.copy_(before)
+            return
+        decay: Tensor | float = self._decay
+        if self.config.sad:
+            decay = (layer.flip_rate < self.config.sigma).to(before.dtype).mul_(self._gamma).add_(self._decay)
+        floor = self.config.lambda_ if self.config.ags else None
+        low = correct_update(layer.weight, before, lr, floor, decay, self._alone)
+        if low is not None:
+            layer.scaled += torch.count_nonzero(low)
 
     def _track(self, layer: _Layer) -> None:
         positive = layer.weight >= 0
@@ -161,14 +228,3 @@ class OvswHook:
             for layer in self._layers:
                 layer.load(state["layers"][layer.name])
         self._steps = int(state["steps"])
-
-
-def _scale_gradients(layer: _Layer, grad: Tensor, floor: float, scale: float) -> None:
-    """AGS on `grad`, which is `scale` times the true gradient."""
-    # A loop over layers: torch has no foreach norm by channel, and the foreach forms of the rest were slower on a CPU.
-    g = torch.linalg.vector_norm(grad.flatten(1), dim=1).div_(scale).clamp_(min=SMALLEST_GRADIENT_NORM)
-    w = torch.linalg.vector_norm(layer.weight.flatten(1), dim=1).clamp_(min=SMALLEST_WEIGHT_NORM)
-    low = g / w < floor
-    factor = torch.where(low, floor * w / g, 1.0)
-    grad.mul_(factor.view(-1, *[1] * (grad.dim() - 1)))
-    layer.scaled += torch.count_nonzero(low)

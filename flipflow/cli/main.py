@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from flipflow import __version__
-from flipflow.cli import work
+from flipflow.cli import sweeps, work
 from flipflow.cli.console import show_error
 from flipflow.errors import Exit, FlipflowError
 
@@ -58,6 +58,49 @@ def train(
 ) -> None:
     """Train only; resumes where an earlier training was stopped."""
     _report(work.train(config, tuple(set_ or ()), out, fresh, as_json), as_json)
+
+
+@app.command()
+def sweep(  # noqa: PLR0913, PLR0917 - a parameter an option
+    file: Annotated[Path, typer.Argument(help="TOML file of the sweep.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key in every cell: section.key=value.")
+    ] = None,
+    base: Annotated[Path | None, typer.Option(help="Base configuration, instead of the sweep's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/<name of the file> by default.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, max=4096, help="Cells at a time (processes, SLURM jobs); 0: what fits.")
+    ] = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of a cell: sets train.threads.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a running dask scheduler.")] = None,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Start the workers as SLURM jobs (dask-jobqueue).")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what an earlier sweep of this name did.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the cells and their epochs; train nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a grid of configurations and seeds, side by side; ends in a table and plots, and resumes where it was stopped."""
+    overrides = tuple(set_ or ()) + ((f"train.threads={threads}",) if threads else ())
+    cluster = sweeps.cluster_options(workers, scheduler, slurm)
+    result = sweeps.sweep(file, overrides, base, out, cluster, fresh, dry_run, as_json)
+    _report(result, as_json)
+    if result.get("failed"):
+        raise typer.Exit(Exit.CHECK_FAILED)
+
+
+@app.command()
+def plot(
+    folder: Annotated[Path, typer.Argument(help="Run directory, or the folder of a sweep.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the pictures; <folder>/plots by default.")] = None,
+    surface: Annotated[
+        bool, typer.Option("--surface", help="The loss surface around a run's weights as well.")
+    ] = False,
+    points: Annotated[int, typer.Option(min=3, max=201, help="Points of the surface along each direction.")] = 21,
+    radius: Annotated[float, typer.Option(min=0.01, max=10.0, help="Reach of the surface, in filter norms.")] = 1.0,
+    images: Annotated[int, typer.Option(min=1, help="Training images that the surface's loss is taken over.")] = 500,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw a run's weights and curves, or a sweep's accuracies and curves, as PNG and SVG."""
+    _report(sweeps.plot(folder, out, (points, radius, images) if surface else None, as_json), as_json)
 
 
 @app.command()
@@ -205,7 +248,7 @@ def _guarded(call: Callable[[], None]) -> Callable[[], int]:
         except typer.TyperException as error:
             sys.stderr.write(f"{error.format_message()} Try `flipflow --help`.\n")
             return int(Exit.BAD_INPUT)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, typer.Abort):  # the second is typer's word for the first
             sys.stderr.write("\ninterrupted; what was finished is kept, and the same command goes on from there\n")
             return _INTERRUPTED
         except MemoryError:
@@ -240,5 +283,3 @@ def main() -> None:
         sys.exit(_guarded(call)())
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
-    except typer.Abort:
-        sys.exit(_INTERRUPTED)

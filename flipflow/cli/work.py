@@ -9,6 +9,7 @@ from flipflow.cli.console import ConsoleReporter
 from flipflow.cli.tables import show_bench, show_summary
 from flipflow.config import Config, load_config, save_config
 from flipflow.errors import FlipflowError
+from flipflow.results import TRAINING, make_row, read_training
 from flipflow.run.files import locked
 from flipflow.run.runner import Stage, StageOutcome, run_stage
 from flipflow.run.stages import ACCELERATOR, CHECKPOINT, RTL_FILES, VERIFY, off_rtl, stages_of
@@ -23,6 +24,7 @@ CONFIG = "config.toml"
 def run(config_path: Path, overrides: tuple[str, ...], out: Path | None, fresh: bool, quiet: bool) -> dict[str, Any]:
     """All stages of a configuration."""
     config = load_config(config_path, overrides)
+    _require_deployable(config, str(config_path))
     run_dir = out or RUNS / config_path.stem
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
         _prepare(config, run_dir, fresh)
@@ -32,7 +34,7 @@ def run(config_path: Path, overrides: tuple[str, ...], out: Path | None, fresh: 
 
 
 def train(config_path: Path, overrides: tuple[str, ...], out: Path | None, fresh: bool, quiet: bool) -> dict[str, Any]:
-    """The training stage of a configuration."""
+    """The training stage of a configuration; the result is a row of a table of accuracies as well."""
     config = load_config(config_path, overrides)
     if config.export.model is not None:
         raise FlipflowError(
@@ -42,7 +44,8 @@ def train(config_path: Path, overrides: tuple[str, ...], out: Path | None, fresh
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
         _prepare(config, run_dir, fresh)
         outcome = run_stage(stages_of(config)[0], config, run_dir, reporter)
-    return _finish(config, run_dir, [outcome], quiet)
+    row = make_row([read_training(run_dir)], str(run_dir / TRAINING))
+    return _finish(config, run_dir, [outcome], quiet) | row
 
 
 def export(source: Path, out: Path | None, overrides: tuple[str, ...], quiet: bool) -> dict[str, Any]:
@@ -66,6 +69,7 @@ def export(source: Path, out: Path | None, overrides: tuple[str, ...], quiet: bo
 def stage(name: str, run_dir: Path, overrides: tuple[str, ...], force: bool, quiet: bool) -> dict[str, Any]:
     """One stage of an existing run."""
     config = _config_of(run_dir, overrides)
+    _require_deployable(config, str(run_dir))
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
         wanted = _named(name, config)
         obstacle = wanted.obstacle(run_dir)
@@ -76,6 +80,14 @@ def stage(name: str, run_dir: Path, overrides: tuple[str, ...], force: bool, qui
         # Only settings that worked are kept: a refused target must not spoil the next call.
         save_config(config, run_dir / CONFIG)
     return _finish(config, run_dir, [outcome], quiet)
+
+
+def _require_deployable(config: Config, where: str) -> None:
+    """Raise E114 before hours of training are spent on what cannot be exported afterwards."""
+    if config.export.model is None and config.model is not None and not config.model.deployable:
+        what = "deployable = false is the form of the papers, which trains and does not export."
+        fix = "Take `flipflow train`, or leave model.deployable out to train the form that deploys."
+        raise FlipflowError("E114", what, f"{where}, key 'model.deployable'", fix)
 
 
 def fold_overrides(fps: float | None, cycles: int | None, clock_mhz: float | None) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from flipflow.config.deployment import (
     VerifyConfig,
 )
 from flipflow.config.load import Config, load_config, save_config
-from flipflow.config.training import DataConfig, ModelConfig, OvswConfig, TrainConfig
+from flipflow.config.model import ModelConfig
+from flipflow.config.training import DataConfig, OvswConfig, TrainConfig
 
 __all__ = [
     "LEVELS",

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from flipflow.config.section import Section
 
 LevelName = Literal[
     "torch", "qonnx", "finn", "integer", "rtl",
@@ -12,26 +14,20 @@ LevelName = Literal[
 LEVELS: tuple[LevelName, ...] = ("torch", "qonnx", "finn", "integer", "rtl", "cpu")
 
 
-class _Section(BaseModel):
-    """A section of the file: immutable, and strict about its keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ExportConfig(_Section):
+class ExportConfig(Section):
     """model: a QONNX file from elsewhere to start from; none to export the network that this run trains."""
 
     model: Path | None = None
 
 
-class LayerFold(_Section):
+class LayerFold(Section):
     """Folding of one layer. pe: output channels computed side by side. simd: inputs taken side by side. None: chosen for you."""
 
     pe: int | None = Field(default=None, ge=1)
     simd: int | None = Field(default=None, ge=1)
 
 
-class FoldConfig(_Section):
+class FoldConfig(Section):
     """How far to fold the network onto the hardware: to a rate, to a number of cycles, or layer by layer.
 
     fps: images a second at the target's clock. cycles: clock cycles an image. layers: PE and SIMD by layer name, for layers that
@@ -49,13 +45,13 @@ class FoldConfig(_Section):
         return self
 
 
-class TargetConfig(_Section):
+class TargetConfig(Section):
     """clock_mhz: clock of the accelerator, for rates."""
 
     clock_mhz: float = Field(default=100.0, gt=0.0, le=2000.0)
 
 
-class VerifyConfig(_Section):
+class VerifyConfig(Section):
     """What to compare.
 
     levels: which to run; torch is left out where there is no trained module; cpu is the machine's best instruction set, others by
@@ -81,7 +77,7 @@ class VerifyConfig(_Section):
         return levels
 
 
-class BenchConfig(_Section):
+class BenchConfig(Section):
     """images: how many each level works on while it is timed; repeats: how often, the median is shown."""
 
     images: int = Field(default=200, ge=1)

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from flipflow.config.deployment import BenchConfig, ExportConfig, FoldConfig, TargetConfig, VerifyConfig
-from flipflow.config.training import DataConfig, ModelConfig, OvswConfig, TrainConfig
+from flipflow.config.model import ModelConfig
+from flipflow.config.training import DataConfig, OvswConfig, TrainConfig
 from flipflow.errors import FlipflowError
 
 
@@ -36,28 +37,38 @@ def load_config(path: Path, overrides: tuple[str, ...] = (), drop: tuple[str, ..
 
     Raises: FlipflowError E100 (unknown key), E101 (impossible value), E102 (not TOML), E103 (missing file), E104 (bad override).
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FlipflowError(
-            "E103", f"{error.strerror or error}.", str(path), "Name an existing configuration file."
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FlipflowError("E102", f"it is not valid TOML ({error}).", str(path), "Correct the line named.") from error
+    document = read_toml(path)
     for key in drop:
         section, _, name = key.partition(".")
         table = document.get(section)
         if isinstance(table, dict):
             table.pop(name, None)
     for override in overrides:
-        _apply(document, override)
-    config = parse_config(document, str(path))
+        apply_override(document, override)
+    return parse_complete(document, str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a file. Raises: FlipflowError E102 (not TOML), E103 (missing file)."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FlipflowError(
+            "E103", f"{error.strerror or error}.", str(path), "Name an existing configuration file."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FlipflowError("E102", f"it is not valid TOML ({error}).", str(path), "Correct the line named.") from error
+
+
+def parse_complete(document: dict[str, Any], where: str) -> Config:
+    """As `parse_config`, and E101 where there is nothing to work on: no [model] and [data], and no [export] model."""
+    config = parse_config(document, where)
     if config.export.model is None and (config.model is None or config.data is None):
         missing = "model" if config.model is None else "data"
         raise FlipflowError(
             "E101",
             f"the section [{missing}] is missing.",
-            str(path),
+            where,
             "Add it, or name a QONNX file under [export] model.",
         )
     return config
@@ -67,7 +78,7 @@ def parse_overrides(overrides: tuple[str, ...]) -> Config:
     """A configuration made of overrides alone; the rest are defaults."""
     document: dict[str, Any] = {}
     for override in overrides:
-        _apply(document, override)
+        apply_override(document, override)
     return parse_config(document, "--set")
 
 
@@ -76,7 +87,7 @@ def parse_config(document: dict[str, Any], where: str) -> Config:
     try:
         return Config.model_validate(document)
     except ValidationError as error:
-        raise _explain(error, where) from error
+        raise explain(error, where) from error
 
 
 def save_config(config: Config, path: Path) -> None:
@@ -87,7 +98,8 @@ def save_config(config: Config, path: Path) -> None:
     temporary.replace(path)
 
 
-def _apply(document: dict[str, Any], override: str) -> None:
+def apply_override(document: dict[str, Any], override: str) -> None:
+    """Set one key of `document` from "section.key=value". Raises: FlipflowError E104."""
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
     if not equals or len(parts) < 2 or not all(parts):
@@ -96,36 +108,43 @@ def _apply(document: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
+    set_key(document, key.strip(), value, f"--set {override}")
+
+
+def set_key(document: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Set "section.key" of `document`. Raises: FlipflowError E104 where what should be a section is a value."""
+    *tables, name = key.split(".")
     table = document
-    for part in parts[:-1]:
+    for part in tables:
         inner = table.setdefault(part, {})
         if not isinstance(inner, dict):
-            raise FlipflowError(
-                "E104", f"{part!r} is a value, not a section.", f"--set {override}", "Name a key in it."
-            )
+            raise FlipflowError("E104", f"{part!r} is a value, not a section.", where, "Name a key in it.")
         table = inner
-    table[parts[-1]] = value
+    table[name] = value
 
 
-def _explain(error: ValidationError, where: str) -> FlipflowError:
+def explain(error: ValidationError, where: str, root: type[BaseModel] = Config) -> FlipflowError:
+    """What pydantic found in a document of `root`, as E100 (unknown key, with the nearest known one) or E101."""
     details = error.errors()
     unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
     detail = (unknown or details)[0]
     key = ".".join(str(part) for part in detail["loc"])
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     if unknown:
-        near = _nearest(detail)
-        fix = f"Did you mean {near!r}?" if near else "Remove it; docs/configuration.md lists all keys."
+        near = _nearest(detail, root)
+        fix = (
+            f"Did you mean {near!r}?" if near else "Remove it; docs/configuration.md and docs/sweeps.md list all keys."
+        )
         return FlipflowError("E100", f"unknown key {key!r}{more}.", where, fix)
     reason = detail["msg"].removeprefix("Value error, ")
     given = "" if isinstance(detail["input"], dict) else f" (given: {detail['input']!r})"
     return FlipflowError("E101", f"{reason}{given}{more}.", f"{where}, key {key!r}", "Correct the value.")
 
 
-def _nearest(detail: ErrorDetails) -> str | None:
+def _nearest(detail: ErrorDetails, root: type[BaseModel]) -> str | None:
     """The known key closest to the unknown one in the same section."""
     *path, key = (str(part) for part in detail["loc"])
-    section: type[BaseModel] | None = Config
+    section: type[BaseModel] | None = root
     for part in (part for part in path if not part.isdigit()):
         field = section.model_fields.get(part) if section else None
         # What is no field is a key that the user chose, such as a layer's name: the section stays.

@@ -11,6 +11,7 @@ from flipflow.run.runner import Context, Stage
 
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
+TRAINING = "training.json"
 QONNX = "model.qonnx.onnx"
 INTEGER_JSON = "integer.json"
 INTEGER_NPZ = "integer.npz"
@@ -30,6 +31,7 @@ def stages_of(config: Config) -> tuple[Stage, ...]:
 
 
 def _train(context: Context) -> None:
+    from flipflow.results import write_training  # noqa: PLC0415
     from flipflow.train.loop import train  # noqa: PLC0415 - torch only where it is needed
 
     config, reporter = context.config, context.reporter
@@ -41,6 +43,7 @@ def _train(context: Context) -> None:
         reporter.progress("train", done, event.epochs, f"loss {event.loss:.3f}{accuracy}")
 
     result = train(config.model, config.data, config.train, config.ovsw, context.run_dir, show)
+    write_training(context.run_dir)
     reporter.message(
         f"trained {result.epochs} epochs; best epoch {result.best_epoch}: validation {result.val_accuracy:.2%}, "
         f"test {result.test_accuracy:.2%}"
@@ -145,7 +148,7 @@ def _settings(*sections: str) -> Callable[[Config], Any]:
 _TRAIN = Stage(
     name="train",
     inputs=(),
-    outputs=(CHECKPOINT, METRICS),
+    outputs=(CHECKPOINT, METRICS, TRAINING),
     rooms=("train",),
     settings=_settings("model", "data", "train", "ovsw"),
     work=_train,

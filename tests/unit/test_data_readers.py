@@ -8,6 +8,7 @@ import pickle
 import struct
 import tarfile
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +21,8 @@ from flipflow.errors import FlipflowError
 from flipflow.train.data import load_dataset
 from flipflow.train.data.cifar import CIFAR10, Archive, read_cifar
 from flipflow.train.data.dataset import stratified
-from flipflow.train.data.folder import read_folder
+from flipflow.train.data.files import FileImages
+from flipflow.train.data.folder import CIFAR10_CLASSES, Layout, read_folder, read_image
 from flipflow.train.data.idx import read_idx, read_idx_folder
 
 
@@ -214,7 +216,7 @@ def write_folder(root: Path) -> None:
 
 def test_image_folder(tmp_path: Path) -> None:
     write_folder(tmp_path)
-    source = read_folder(tmp_path, None, grey=False)
+    source = read_folder(tmp_path, Layout())
     assert source.images.shape == (8, 3, 5, 6)
     assert source.images[6, :, 0, 0].tolist() == [100, 2, 7]
     assert source.labels.tolist() == [0] * 4 + [1] * 4
@@ -223,21 +225,70 @@ def test_image_folder(tmp_path: Path) -> None:
     assert grey.input_shape == (1, 4, 4)
 
 
+def test_centre_fit_by_hand(tmp_path: Path) -> None:
+    # 8 rows and 16 columns to 7 x 7: 7/8 of the shorter side is 7, so pixels keep their size. The centre's columns begin at
+    # 16/2 - 7/2 = 4.5, half a pixel off, and bilinear sampling takes the mean of columns 4 + i and 5 + i of 10, 20, 30, ...
+    columns = np.broadcast_to(10 * np.arange(16, dtype=np.uint8), (8, 16))
+    Image.fromarray(columns).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png", Layout((7, 7), grey=True, fit="centre"))
+    np.testing.assert_array_equal(image[0], np.broadcast_to(45 + 10 * np.arange(7), (7, 7)))
+    stretched = read_image(tmp_path / "a.png", Layout((8, 8), grey=True))
+    assert stretched[0, 0, 0] < 15  # the first columns are still there
+
+
+def test_images_left_in_their_files_are_the_same_images(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for part, name, index in product(("train", "test"), ("cat", "dog"), range(12)):
+        (tmp_path / part / name).mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (6, 7 + index, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / part / name / f"{index:02}.png")
+    config = DataConfig(dataset="folder", path=tmp_path, image_size=(5, 6), validation=0.25, limit=20)
+    held, left = (load_dataset(config.model_copy(update={"resident": resident})) for resident in (True, False))
+    assert isinstance(left.train_images, FileImages) and isinstance(held.train_images, np.ndarray)
+    assert left.train_images.shape == held.train_images.shape == (len(held.train_labels), 3, 5, 6)
+    np.testing.assert_array_equal(left.train_images[:], held.train_images)
+    order = np.array([3, 0, 7])
+    np.testing.assert_array_equal(left.train_images[order], held.train_images[order])
+    np.testing.assert_array_equal(left.val_images, held.val_images)
+    np.testing.assert_array_equal(left.train_labels, held.train_labels)
+    before = left.train_images.digest()
+    victim = left.train_images.paths[4]
+    victim.write_bytes(b"no image")
+    assert left.train_images.digest() != before
+    with pytest.raises(FlipflowError, match="E151") as caught:
+        left.train_images[:]
+    assert caught.value.where == str(victim)
+
+
+def test_jpeg_copy_of_cifar10_is_called_one(tmp_path: Path) -> None:
+    for part, name in product(("train", "test"), CIFAR10_CLASSES):
+        folder = tmp_path / part / name
+        folder.mkdir(parents=True)
+        for index in range(2):
+            Image.new("RGB", (6, 5), (index, 50, 7)).save(folder / f"{index}.jpg", quality=75)
+    assert read_folder(tmp_path, Layout()).name == "CIFAR-10 (JPEG-75 copy)"
+    Image.new("RGB", (6, 5)).save(tmp_path / "train" / "airplane" / "0.jpg", quality=40)
+    assert read_folder(tmp_path, Layout()).name == "CIFAR-10 (JPEG-40 copy)"
+    for part in ("train", "test"):  # other classes: somebody's own photographs
+        (tmp_path / part / "frog").rename(tmp_path / part / "toad")
+    assert read_folder(tmp_path, Layout()).name == tmp_path.name
+
+
 def test_bad_image_folders(tmp_path: Path) -> None:
     with pytest.raises(FlipflowError, match="E150"):
-        read_folder(tmp_path, None, grey=False)
+        read_folder(tmp_path, Layout())
     write_folder(tmp_path)
     odd = tmp_path / "train" / "dog" / "9.png"
     Image.new("RGB", (3, 3)).save(odd)
     with pytest.raises(FlipflowError, match="E153"):
-        read_folder(tmp_path, None, grey=False)
+        read_folder(tmp_path, Layout())
     truncate(odd, 40)
     with pytest.raises(FlipflowError, match="E151"):
-        read_folder(tmp_path, None, grey=False)
+        read_folder(tmp_path, Layout())
     odd.unlink()
     (tmp_path / "test" / "eel").mkdir()
     with pytest.raises(FlipflowError, match="eel"):
-        read_folder(tmp_path, None, grey=False)
+        read_folder(tmp_path, Layout())
     (tmp_path / "train" / "eel").mkdir()
     with pytest.raises(FlipflowError, match="no images"):
-        read_folder(tmp_path, None, grey=False)
+        read_folder(tmp_path, Layout())

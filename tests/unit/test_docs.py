@@ -17,6 +17,7 @@ from flipflow.catalogue import CATALOGUE
 from flipflow.cli.main import app
 from flipflow.config import load_config
 from flipflow.config.load import parse_config, parse_overrides
+from flipflow.sweep import read_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -82,13 +83,17 @@ def test_every_command_is_in_the_readme() -> None:
 
 
 @by_page
-def test_overrides_and_configurations_are_valid(page: Path) -> None:
+def test_overrides_and_configurations_are_valid(page: Path, tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for words in _commands(text):
         values = tuple(after for word, after in pairwise(words) if word == "--set")
         parse_overrides(values)
     for snippet in _snippets(text, "toml"):
         document = tomllib.loads(snippet)
+        if "base" in document:
+            (tmp_path / "sweep.toml").write_text(snippet)
+            read_sweep(tmp_path / "sweep.toml", base=ROOT / "configs" / Path(document["base"]).name)
+            continue
         if not any(isinstance(value, dict) for value in document.values()):
             # Bare keys are those of [model], as configuration.md lists the networks' defaults.
             default = {"network": "resnet"} if "widths" in document else {"network": "cnn", "layers": [{"channels": 1}]}

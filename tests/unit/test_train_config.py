@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from flipflow.config.training import DataConfig, ModelConfig, OvswConfig, TrainConfig
+from flipflow.config.model import ModelConfig
+from flipflow.config.training import DataConfig, OvswConfig, TrainConfig
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 
@@ -33,7 +34,18 @@ CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
         (TrainConfig, {"epochs": 3, "warmup_epochs": 5}, "must be smaller"),
         (TrainConfig, {"augment": ["flip", "flip"]}, "twice"),
         (TrainConfig, {"amp": "fp16"}, "device = 'cuda'"),
+        (TrainConfig, {"schedule": "cosine-epoch", "warmup_epochs": 1.5}, "whole warmup_epochs"),
+        (TrainConfig, {"crop_scale": [0.5, 0.1]}, "must rise"),
+        (TrainConfig, {"teacher": "t.pt", "label_smoothing": 0.1}, "no effect with a teacher"),
+        (TrainConfig, {"ema": 1.0}, "ema"),
+        (DataConfig, {"classes": 1}, "classes"),
+        (DataConfig, {"resident": False}, "for dataset 'folder' only"),
+        (DataConfig, {"dataset": "folder", "path": "x", "resident": False}, "need `image_size`"),
         (OvswConfig, {"momentum": 1.0}, "momentum"),
+        (OvswConfig, {"preset": "paper"}, "preset"),
+        (OvswConfig, {"gamma": "big"}, 'or "auto"'),
+        (OvswConfig, {"gamma": -1.0}, r"0\.\.1000"),
+        (OvswConfig, {"gamma": True}, r"0\.\.1000"),
         (OvswConfig, {"lambda": 0.1}, "lambda"),
     ],
 )
@@ -61,3 +73,21 @@ def test_shipped_configurations_read_back_as_themselves(path: Path) -> None:
     for name, section in sections.items():
         config = section.model_validate(raw.get(name, {}))
         assert section.model_validate(config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize(
+    ("preset", "values"),
+    [
+        ("off", (False, False, 0.04, 9e-4)),
+        ("paper-cifar", (True, True, 0.04, 9e-4)),
+        ("paper-imagenet", (True, True, 0.02, 2e-5)),
+        ("released-imagenet", (True, True, 0.01, 2e-5)),
+    ],
+)
+def test_presets_hold_the_published_values(preset: str, values: tuple[bool, bool, float, float]) -> None:
+    config = OvswConfig.model_validate({"preset": preset})
+    assert (config.ags, config.sad, config.lambda_, config.gamma) == values
+    assert (config.sigma, config.momentum) == (1e-4, 0.999)
+    changed = OvswConfig.model_validate({"preset": preset, "ags": True, "gamma": 0.5})
+    assert (changed.ags, changed.lambda_, changed.gamma) == (True, values[2], 0.5)
+    assert OvswConfig.model_validate(changed.model_dump(mode="json")) == changed

@@ -11,7 +11,7 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.util.cleanup import cleanup_model
 from torch import nn
 
-from flipflow.config.training import ModelConfig
+from flipflow.config.model import ModelConfig
 from flipflow.errors import FlipflowError
 from flipflow.train.estimators import fixed_point, sign
 from flipflow.train.layers import logit_shift

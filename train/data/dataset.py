@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flipflow.errors import FlipflowError
+from flipflow.train.data.files import FileImages
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -16,12 +17,12 @@ class Dataset:
     """Images uint8 [N, C, H, W] with labels int64 [N] in 0..len(classes)-1.
 
     train and val are disjoint parts of the training data; val chooses the best epoch. test is looked at once, at the
-    end.
+    end. Of data larger than the memory, the training images are FileImages, which are read when they are indexed.
     """
 
     name: str
     classes: tuple[str, ...]
-    train_images: Images
+    train_images: Images | FileImages
     train_labels: Labels
     val_images: Images
     val_labels: Labels
@@ -41,7 +42,7 @@ class Source:
 
     name: str
     classes: tuple[str, ...]
-    images: Images
+    images: Images | FileImages
     labels: Labels
     test_images: Images
     test_labels: Labels
@@ -71,7 +72,7 @@ def split(source: Source, fraction: float, seed: int, limit: int = 0) -> Dataset
     images, labels = source.images, source.labels
     if 0 < limit < len(labels):
         keep = np.sort(np.random.default_rng(seed).permutation(len(labels))[:limit])
-        images, labels = images[keep], labels[keep]
+        images, labels = _part(images, keep), labels[keep]
     train, val = stratified(labels, fraction, seed) if len(labels) else (np.empty(0, np.int64),) * 2
     if len(train) == 0 or len(val) == 0:
         raise FlipflowError(
@@ -83,10 +84,14 @@ def split(source: Source, fraction: float, seed: int, limit: int = 0) -> Dataset
     return Dataset(
         source.name,
         source.classes,
-        images[train],
+        _part(images, train),
         labels[train],
         images[val],
         labels[val],
         source.test_images,
         source.test_labels,
     )
+
+
+def _part(images: Images | FileImages, indices: npt.NDArray[np.int64]) -> Images | FileImages:
+    return images.take(indices) if isinstance(images, FileImages) else images[indices]
