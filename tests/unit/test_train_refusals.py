@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
 from flipflow.config import DataConfig, ModelConfig, OvswConfig, TrainConfig
@@ -126,9 +127,8 @@ def test_auto_gamma_needs_sgd(tmp_path: Path) -> None:
 
 
 def test_tensorboard_logs_every_epoch_once(tmp_path: Path) -> None:
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     result = train(CNN, DATA, TRAIN.model_copy(update={"tensorboard": True}), OvswConfig(), tmp_path)
-    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     points = events.Scalars("val_accuracy")
     assert [point.step for point in points] == [1, 2]

@@ -3,6 +3,7 @@
 A deployable network has none: the batch norm that follows absorbs it.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -27,7 +28,7 @@ def xnor_scale(weight: Tensor) -> Tensor:
     return weight.detach().abs().mean(dim=tuple(range(1, weight.dim()))).clamp_(min=_SMALLEST_SCALE)
 
 
-class WeightScale(nn.Module):
+class WeightScale(nn.Module, ABC):
     """Multiplies [N, C, ...] with an alpha of each channel that comes from, or starts from, a layer's latent weights."""
 
     def __init__(self, layer: nn.Module) -> None:
@@ -35,9 +36,9 @@ class WeightScale(nn.Module):
         # In a tuple: a child would have its parameters twice in the state dict.
         self._layer = (layer,)
 
+    @abstractmethod
     def alpha(self) -> Tensor:
         """[C]."""
-        raise NotImplementedError
 
     def initialise(self) -> None:
         """The weights have just been initialised."""
