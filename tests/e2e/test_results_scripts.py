@@ -67,17 +67,17 @@ def _images(root: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """The GPU's CIFAR-10 sweep with its recipe, on a CPU: narrow networks, 80 images, 2 epochs."""
+    """The GPU's CIFAR-10 sweep with its recipe, on a CPU: narrow networks, 80 images, 1 epoch."""
     from distributed import LocalCluster  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("gpu")
     data = _images(folder / "ten-classes")
-    small = ("model.widths=[4, 8, 8, 8]", f'data.path="{data}"', "data.validation=0.25", "train.epochs=2")
+    small = ("model.widths=[4, 8, 8, 8]", f'data.path="{data}"', "data.validation=0.25", "train.epochs=1")
     on_cpu = (
         "train.device=cpu",
         "train.compile=false",
         "train.batch_size=30",
-        "train.warmup_epochs=1",
+        "train.warmup_epochs=0",
         "train.threads=1",
     )
     sweep = read_sweep(SWEEP_FILE, small + on_cpu)
@@ -92,7 +92,7 @@ def test_the_gpu_sweep_runs_from_end_to_end(swept: tuple[Path, dict[str, Any]]) 
     assert document["failed"] == []
     assert [row["method"] for row in document["rows"]] == ["vanilla", "AGS", "SAD", "AGS+SAD", "ReCU"]
     assert {(row["network"], row["epochs"], tuple(row["seeds"])) for row in document["rows"]} == {
-        ("cresnet18", 2, (0, 1))
+        ("cresnet18", 1, (0, 1))
     }
     assert document["data"] == "ten-classes"
     assert all(0.0 < row["never_flipped"] <= 100.0 for row in document["rows"])
@@ -113,7 +113,7 @@ def test_collected_results_keep_their_evidence(swept: tuple[Path, dict[str, Any]
     assert str(out.parent) not in "".join(path.read_text() for path in tmp_path.rglob("*.json"))
     text = _tables().accuracy(result)
     first = result["rows"][0]
-    assert f"| vanilla | cresnet18 | 2 | 2 | {first['mean']:.2f} ± {first['sd']:.2f} |" in text
+    assert f"| vanilla | cresnet18 | 1 | 2 | {first['mean']:.2f} ± {first['sd']:.2f} |" in text
 
 
 def test_incomplete_sweeps_are_not_collected(swept: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
