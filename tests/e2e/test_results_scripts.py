@@ -67,12 +67,18 @@ def _images(root: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """The GPU's CIFAR-10 sweep with its recipe, on a CPU: narrow networks, 80 images, 1 epoch."""
+    """The GPU's CIFAR-10 sweep with its recipe, on a CPU: two small stages, 80 images, 1 epoch."""
     from distributed import LocalCluster  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("gpu")
     data = _images(folder / "ten-classes")
-    small = ("model.widths=[4, 8, 8, 8]", f'data.path="{data}"', "data.validation=0.25", "train.epochs=1")
+    small = (
+        "model.widths=[4, 8]",
+        "model.blocks=[1, 1]",
+        f'data.path="{data}"',
+        "data.validation=0.25",
+        "train.epochs=1",
+    )
     on_cpu = (
         "train.device=cpu",
         "train.compile=false",
