@@ -239,15 +239,20 @@ def _refuse_other_files(path: Path, saved: dict[str, Any], fixed: dict[str, Any]
         raise FlipflowError("E164", what, str(path), "Put the old checkpoint back, or train in another folder.")
 
 
-def _completed(old: dict[str, Any], sections: Mapping[str, BaseModel]) -> dict[str, Any]:
-    """A checkpoint's configuration with defaults for keys that came later than it; as it is where it is not understood."""
-    result = {}
-    for name, section in sections.items():
-        try:
-            result[name] = type(section).model_validate(old.get(name, {})).model_dump(mode="json")
-        except ValidationError:
-            result[name] = old.get(name, {})
-    return result
+def _completed(saved: dict[str, Any], sections: Mapping[str, BaseModel]) -> dict[str, Any]:
+    """A checkpoint's configuration; keys that came after it was written have their defaults.
+
+    Keys that are gone stay, and so do values that are no longer allowed: both differ from any new section.
+    """
+    return {name: _with_defaults(type(section), saved.get(name, {})) for name, section in sections.items()}
+
+
+def _with_defaults(kind: type[BaseModel], saved: dict[str, Any]) -> dict[str, Any]:
+    known = {key: value for key, value in saved.items() if key in kind.model_fields}
+    try:
+        return kind.model_validate(known).model_dump(mode="json") | saved
+    except ValidationError:
+        return saved
 
 
 def _refuse_other_config(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
