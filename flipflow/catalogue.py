@@ -104,7 +104,7 @@ CATALOGUE: dict[str, str] = {
     "E373": "The network is too large for the board. The message says what is over, and a fold or a board that would fit.",
     "E374": "The clock asked for is not met after routing. The bitstream of the best seed stays; the message names the kernel.",
     "E375": "A tool of place and route or of packing died. The message quotes its last lines and names its log.",
-    "E376": "The tools of place and route are not installed. Install them with `pip install \"flipflow[board]\"`.",
+    "E376": 'The tools of place and route are not installed. Install them with `pip install "flipflow[board]"`.',
     "E377": "The place-and-route tool finds no placement or no routing. Try another seed or router, or fold the network smaller.",
     "E378": "An option of `bitstream` is out of range, or does not go with the board's family.",
     "E395": "A layer of the network, or an FPGA part, has no counterpart among FINN's layers. The message names it and the reason.",

@@ -68,14 +68,14 @@ def export(source: Path, out: Path | None, overrides: tuple[str, ...], quiet: bo
 
 def stage(name: str, run_dir: Path, overrides: tuple[str, ...], force: bool, quiet: bool) -> dict[str, Any]:
     """One stage of an existing run."""
-    config = _config_of(run_dir, overrides)
+    config = config_of(run_dir, overrides)
     _require_deployable(config, str(run_dir))
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
         wanted = _named(name, config)
         obstacle = wanted.obstacle(run_dir)
         if obstacle is not None:
             raise obstacle
-        _require_inputs(wanted, config, run_dir)
+        require_inputs(wanted, config, run_dir)
         outcome = run_stage(wanted, config, run_dir, reporter, force)
         # Only settings that worked are kept: a refused target must not spoil the next call.
         save_config(config, run_dir / CONFIG)
@@ -130,7 +130,7 @@ def infer(run_dir: Path, images: Path, level: str, out: Path | None, quiet: bool
     """A user's images through one level."""
     from flipflow.sim.infer import infer as infer_images  # noqa: PLC0415
 
-    config = _config_of(run_dir, ())
+    config = config_of(run_dir, ())
     with ConsoleReporter(quiet) as reporter:
         return infer_images(config, run_dir, images, level, out, reporter)
 
@@ -139,7 +139,7 @@ def diff(run_dir: Path, level_a: str, level_b: str, images: Path | None, samples
     """The first difference between two levels."""
     from flipflow.sim.diff import diff as find_difference  # noqa: PLC0415
 
-    config = _config_of(run_dir, ())
+    config = config_of(run_dir, ())
     with ConsoleReporter(quiet) as reporter:
         return find_difference(config, run_dir, (level_a, level_b), images, samples, reporter)
 
@@ -181,7 +181,7 @@ def _bench_run(target: str, options: "BenchOptions", overrides: tuple[str, ...],
     from flipflow.sim.bench import bench as measure  # noqa: PLC0415
 
     run_dir = Path(target)
-    config = _config_of(run_dir, overrides)
+    config = config_of(run_dir, overrides)
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
         return measure(config, run_dir, options, reporter)
 
@@ -191,7 +191,7 @@ def wave(run_dir: Path, out: Path, samples: int, quiet: bool) -> dict[str, Any]:
     from flipflow.sim.images import test_images  # noqa: PLC0415
     from flipflow.sim.levels import Network  # noqa: PLC0415
 
-    config = _config_of(run_dir, ())
+    config = config_of(run_dir, ())
     with ConsoleReporter(quiet) as reporter:
         network = Network(run_dir)
         images = network.canonical.accept(test_images(config, network.canonical, samples).values)
@@ -230,7 +230,8 @@ def _prepare(config: Config, run_dir: Path, fresh: bool) -> None:
     save_config(config, run_dir / CONFIG)
 
 
-def _config_of(run_dir: Path, overrides: tuple[str, ...]) -> Config:
+def config_of(run_dir: Path, overrides: tuple[str, ...]) -> Config:
+    """A run's configuration with overrides; one for fold.fps takes fold.cycles' place, and the other way round."""
     path = run_dir / CONFIG
     if not path.is_file():
         raise FlipflowError(
@@ -259,7 +260,7 @@ def _named(name: str, config: Config) -> Stage:
     return next(stage for stage in stages_of(config) if stage.name == name)
 
 
-def _require_inputs(wanted: Stage, config: Config, run_dir: Path) -> None:
+def require_inputs(wanted: Stage, config: Config, run_dir: Path) -> None:
     """Name the stage that makes a missing input."""
     makers = {output: stage.name for stage in stages_of(config) for output in stage.outputs}
     needless = RTL_FILES if off_rtl(run_dir) is not None else ()

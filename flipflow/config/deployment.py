@@ -46,9 +46,10 @@ class FoldConfig(Section):
 
 
 class TargetConfig(Section):
-    """clock_mhz: clock of the accelerator, for rates."""
+    """clock_mhz: clock of the accelerator. board: what `flipflow bitstream` is for; a name, or the path of a board file."""
 
     clock_mhz: float = Field(default=100.0, gt=0.0, le=2000.0)
+    board: str | None = None
 
 
 class VerifyConfig(Section):

@@ -145,6 +145,11 @@ def _settings(*sections: str) -> Callable[[Config], Any]:
     return select
 
 
+def _build_settings(config: Config) -> dict[str, Any]:
+    """The fold and the clock it is for; the board does not change the RTL."""
+    return {"fold": config.fold.model_dump(mode="json"), "clock_mhz": config.target.clock_mhz}
+
+
 _TRAIN = Stage(
     name="train",
     inputs=(),
@@ -173,7 +178,7 @@ _BUILD = Stage(
     inputs=(STREAMLINED,),
     outputs=(FOLDED, RTL, ACCELERATOR),
     rooms=("hw", "sim"),
-    settings=_settings("fold", "target"),
+    settings=_build_settings,
     work=_build,
     obstacle=off_rtl,
 )
