@@ -142,6 +142,30 @@ def build(
 
 
 @app.command()
+def bitstream(  # noqa: PLR0913, PLR0917 - a parameter an option
+    run_dir: RunArgument,
+    board: Annotated[str | None, typer.Option(help="Board, or the .toml file of one: docs/boards.md.")] = None,
+    clock_mhz: Annotated[float | None, typer.Option(help="Clock of the accelerator.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=256, help="Placements to try side by side; the best is kept.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the first placement.")] = 1,
+    router: Annotated[str | None, typer.Option(help="router1 or router2; nextpnr's own choice by default.")] = None,
+    placer: Annotated[str | None, typer.Option(help="heap, sa or static; nextpnr's own choice by default.")] = None,
+    backend: Annotated[
+        str, typer.Option(help="rtl: this accelerator. finn-hls: hand the network to FINN's own builder.")
+    ] = "rtl",
+    set_: SetOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Synthesise, place and route the accelerator with a serial link for a board, and pack its bitstream."""
+    from flipflow.cli import bitstream as verb  # noqa: PLC0415
+
+    overrides = verb.target_overrides(board, clock_mhz) + tuple(set_ or ())
+    options = verb.BitstreamOptions(seeds, seed, router, placer)
+    _report(verb.bitstream(run_dir, overrides, options, backend, force, as_json), as_json)
+
+
+@app.command()
 def verify(
     run_dir: RunArgument,
     samples: Annotated[int | None, typer.Option(min=0, help="Test images for every level; 0 for all.")] = None,

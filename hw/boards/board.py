@@ -8,6 +8,15 @@ from flipflow.config.section import Section
 from flipflow.hw.boards.parts import PARTS, Part
 
 Pull = Literal["up", "down", "none"]
+# I/O standards by family: nextpnr takes any name, and makes a bitstream that does not work of a wrong one. ECP5: Lattice
+# FPGA-TN-02032, table 2.1; Gowin: UG289, table 2-1.
+STANDARDS: dict[str, tuple[str, ...]] = {
+    "ecp5": (
+        *("LVCMOS33", "LVCMOS25", "LVCMOS18", "LVCMOS15", "LVCMOS12", "LVTTL33"),
+        *("SSTL18_I", "SSTL18_II", "SSTL15_I", "SSTL15_II", "SSTL135_I", "SSTL135_II", "HSUL12"),
+    ),
+    "gowin": ("LVCMOS33", "LVCMOS25", "LVCMOS18", "LVCMOS15", "LVCMOS12", "LVTTL33", "SSTL18_I", "SSTL15", "HSTL18_I"),
+}
 
 
 class Pin(Section):
@@ -58,6 +67,10 @@ class Board(Section):
             raise ValueError(f"`device` is none of {', '.join(PARTS)}")
         if self.family == "gowin" and not self.part_number:
             raise ValueError("a Gowin board needs `part_number`, the full ordering code")
+        for port, pin in self.pins().items():
+            if pin.standard not in STANDARDS[self.family]:
+                key, known = self.keys()[port], ", ".join(STANDARDS[self.family])
+                raise ValueError(f"`{key}`: {pin.standard} is no I/O standard of {self.family}; there are {known}")
         sites = [pin.site for pin in self.pins().values()]
         twice = sorted({site for site in sites if sites.count(site) > 1})
         if twice:

@@ -4,9 +4,14 @@ from pathlib import Path
 
 from flipflow.errors import Exit, FlipflowError
 from flipflow.hw.boards import Board
-from flipflow.hw.pnr.tools import ECPPACK, GOWIN_PACK, run_tool
+from flipflow.hw.pnr.tools import ECPPACK, GOWIN_PACK, Tool, run_tool
 
 SUFFIX = {"ecp5": ".bit", "gowin": ".fs"}
+
+
+def packer_of(board: Board) -> Tool:
+    """What packs a board's family."""
+    return ECPPACK if board.family == "ecp5" else GOWIN_PACK
 
 
 def pack(board: Board, routed: Path, stem: str) -> Path:
@@ -16,10 +21,11 @@ def pack(board: Board, routed: Path, stem: str) -> Path:
     """
     target = routed.parent / f"{stem}{SUFFIX[board.family]}"
     log = routed.parent / "pack.log"
-    if board.family == "ecp5":
-        tool, words = ECPPACK, ["--compress", "--input", routed.name, "--bit", target.name]
+    tool = packer_of(board)
+    if tool is ECPPACK:
+        words = ["--compress", "--input", routed.name, "--bit", target.name]
     else:
-        tool, words = GOWIN_PACK, ["-d", board.device, "-o", target.name, routed.name]
+        words = ["-d", board.device, "-o", target.name, routed.name]
     ran = run_tool(tool, words, routed.parent, log)
     if ran.code != 0 or not target.is_file() or target.stat().st_size == 0:
         said = " / ".join(ran.tail[-3:]) or "it said nothing."

@@ -1,0 +1,142 @@
+"""From a built run to a bitstream: board top, synthesis, place and route, packing."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from flipflow.hw.boards import Board
+from flipflow.hw.pnr.constraints import constraints
+from flipflow.hw.pnr.fit import require_fit
+from flipflow.hw.pnr.nextpnr import Choice, Routed, nextpnr_of
+from flipflow.hw.pnr.pack import pack, packer_of
+from flipflow.hw.pnr.results import timing_document
+from flipflow.hw.pnr.seeds import best_of
+from flipflow.hw.pnr.tools import require_tool
+from flipflow.hw.synth.area import Area
+from flipflow.hw.synth.yosys import Netlist, synthesise
+
+STEM = "accelerator"
+
+
+class Shows(Protocol):
+    """Where progress goes; the command line's reporter is one."""
+
+    def message(self, text: str) -> None:
+        """One line worth reading."""
+
+    def progress(self, task: str, done: float, total: float, note: str = "") -> None:
+        """Move the bar `task`."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to make. clock_mhz: of the accelerator. seeds: how many to try, from choice.seed on."""
+
+    board: Board
+    clock_mhz: float
+    choice: Choice = field(default_factory=Choice)
+    seeds: int = 1
+
+
+@dataclass(frozen=True)
+class Bitstream:
+    """What was made. file: the bitstream. timing: timing.json's content. netlist: with the kernels' areas as synthesised."""
+
+    file: Path
+    timing: dict[str, Any]
+    netlist: Netlist
+    routed: Routed
+
+
+def make_bitstream(run_dir: Path, workdir: Path, request: Request, shows: Shows) -> Bitstream:
+    """Make the bitstream of run_dir/rtl for a board in the folder `workdir`, which is emptied first and keeps every log.
+
+    Raises: FlipflowError E350, E376 (a tool is not installed), E36x (synthesis), E372 (a wrong pin), E373 (does not fit), E375
+    (a tool died), E377 (no placement or routing). A clock that is not met is no error here: see `results.require_timing`.
+    """
+    board = request.board
+    require_tool(nextpnr_of(board))
+    require_tool(packer_of(board))
+    about = json.loads((run_dir / "accelerator.json").read_text(encoding="utf-8"))
+    require_fit(board, _estimated(about), run_dir, measured=False)
+    shutil.rmtree(workdir, ignore_errors=True)
+    workdir.mkdir(parents=True)
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "synthesis"):
+        netlist = _netlist(run_dir, workdir, request, about, shows)
+    _require_area(board, netlist.area, run_dir)
+    with _timed(seconds, "place_and_route"):
+        routed = _route(workdir, request, about, netlist, shows)
+    with _timed(seconds, "packing"):
+        shows.progress("packing", 0, 1)
+        file = pack(board, routed[0].output, STEM)
+        shows.progress("packing", 1, 1, file.name)
+    document = timing_document(board, request.clock_mhz, routed, seconds | {"total": sum(seconds.values())}, file.name)
+    _tidy(workdir, routed)
+    return Bitstream(file, document, netlist, routed[0])
+
+
+def _estimated(about: dict[str, Any]) -> dict[str, int]:
+    return {key: sum(int(entry[key]) for entry in about["layers"]) for key in ("lut", "bram")}
+
+
+def _netlist(run_dir: Path, workdir: Path, request: Request, about: dict[str, Any], shows: Shows) -> Netlist:
+    """Write the board top and the constraints into workdir, and synthesise them with the run's RTL."""
+    from flipflow.hw.board_top import board_top, network_identity  # noqa: PLC0415
+
+    texts = board_top(about, request.board, request.clock_mhz, network_identity(run_dir))
+    name, text = constraints(request.board)
+    for file, content in {**texts, name: text}.items():
+        (workdir / file).write_text(content, encoding="utf-8")
+    sources = [workdir / file for file in texts if file.endswith((".sv", ".v"))]
+    sources += sorted((run_dir / "rtl").glob("*.sv"))
+    shows.progress("synthesis", 0, 100)
+    netlist = synthesise(
+        sources,
+        "board_top",
+        request.board.family,
+        workdir,
+        memories=run_dir / "rtl",
+        pads=request.board.family == "gowin",
+        progress=lambda share, note: shows.progress("synthesis", min(100 * share, 99), 100, note),
+    )
+    area = netlist.area
+    shows.progress("synthesis", 100, 100, f"{area.lut:,} LUT4, {area.ff:,} flip-flops, {area.bram} block RAMs")
+    return netlist
+
+
+def _require_area(board: Board, area: Area, run_dir: Path) -> None:
+    require_fit(board, {"lut": area.lut, "ff": area.ff, "bram": area.bram, "dsp": area.dsp}, run_dir, measured=True)
+
+
+def _route(workdir: Path, request: Request, about: dict[str, Any], netlist: Netlist, shows: Shows) -> Sequence[Routed]:
+    kernels = [entry["name"] for entry in about["pipeline"]]
+    cells = netlist.area.lut + netlist.area.ff
+
+    def show(seed: int, percent: float, phase: str) -> None:
+        shows.progress(f"nextpnr, seed {seed}", percent, 100, phase)
+
+    return best_of(request.board, request.choice, request.seeds, request.clock_mhz, workdir, kernels, cells, show)
+
+
+def _tidy(workdir: Path, routed: Sequence[Routed]) -> None:
+    """Keep the best seed's routing under plain names, and every log; other seeds' routings are large and of no use."""
+    best = routed[0]
+    stem = f"seed{best.choice.seed}"
+    best.output.replace(workdir / f"{STEM}{best.output.suffix}")
+    (workdir / f"{stem}.report.json").replace(workdir / "nextpnr.report.json")
+    shutil.copy(workdir / f"nextpnr-{stem}.log", workdir / "nextpnr.log")
+    for item in routed[1:]:
+        item.output.unlink(missing_ok=True)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    seconds[name] = time.monotonic() - started
