@@ -112,6 +112,17 @@ CATALOGUE: dict[str, str] = {
     "E397": "There are no ap_types headers at the path given, nor an installed hls4ml that has them.",
     "E398": "The C++ of FINN's HLS layers does not compile, or there is no g++. The message quotes the last lines and names the log.",
     "E399": "The C++ simulation of FINN's HLS layers stopped, or read a stream that was empty. The message quotes its last lines.",
+    # host link of a board (E380-E389)
+    "E380": "No divider of the board's PLL makes the wanted clock within 2 %. Choose another with --clock-mhz.",
+    "E381": "An image or an answer of the network is too large for a frame of the host link.",
+    "E382": "The baud rate cannot be made from the clock within 1.5 %. The message names one that can.",
+    "E383": "The serial port cannot be opened or was lost: no such device, no permission, or another program holds it.",
+    "E384": "The device does not answer: no bitstream, another baud rate, the wrong port, or crossed wires.",
+    "E385": "The device holds another network than the run. Load the run's bitstream, or name the right run.",
+    "E386": "The device holds another build of the network: its streams or clock differ. Load the run's bitstream.",
+    "E387": "The Python package pyserial is not installed. Run `pip install \"flipflow[board]\"`.",
+    "E388": "An image got no sound answer in all tries. The message counts the damaged frames: check the line, lower the rate.",
+    "E389": "What answers on the port is no flipflow device, or speaks another version of the link. Make the bitstream again.",
     # simulation (E400-E449)
     "E400": "A pipeline for the cycle model has a wrong kernel, key or value, or a prediction's argument is out of range.",
     "E401": "The beats of a frame do not add up along the pipeline. The message names the kernel where they cease to.",
