@@ -1,0 +1,157 @@
+"""`flipflow bitstream --board NAME` for boards whose bitstreams Vivado makes."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flipflow.errors import Exit, FlipflowError
+from flipflow.hw.vivado.board import VivadoBoard, load_vivado_board
+from flipflow.hw.vivado.project import Project, read_accelerator, write_project
+from flipflow.hw.vivado.reports import Timing, Usage, kernel_usage, read_timing, read_usage
+from flipflow.hw.vivado.tool import find_vivado, run_script
+from flipflow.sim.reporter import Reporter
+
+_STEPS = {
+    "out_of_context.tcl": "accelerator alone",
+    "package_ip.tcl": "packaging",
+}
+_ALONE, _IMPLEMENTED = "out_of_context", "implemented"
+
+
+def bitstream(run_dir: Path, board: Path, clock_mhz: float, reporter: Reporter) -> dict[str, Any]:
+    """Generate a Vivado project and a driver for the run's accelerator on this board, and run Vivado where there is one.
+
+    Writes runs/<name>/bitstream/<board>/, and with Vivado area.json, timing.json and accelerator.bit (.hwh for a Zynq) beside it.
+    Returns: board, folder, files; with Vivado also timing, area, seconds, and `met`, False where the clock is not reached (the
+    bitstream is kept).
+    Raises: FlipflowError E371 (board file), E390 (no Vivado: exit code 3, the project is there), E391 (the clock is none that the
+    board can make), E392 (Vivado died), E393 (the accelerator is larger than the part), E394 (a report cannot be read),
+    E406, E452 (the run).
+    """
+    target = load_vivado_board(board)
+    _check_clock(target, clock_mhz)
+    project = write_project(run_dir, target, clock_mhz, len(os.sched_getaffinity(0)))
+    reporter.message(f"{project.folder}: {len(project.files)} files for {target.title} at {clock_mhz:g} MHz")
+    vivado = find_vivado()
+    if vivado is None:
+        raise _without_vivado(project)
+    result: dict[str, Any] = {"board": target.name, "folder": str(project.folder), "files": list(project.files)}
+    return result | _run(vivado, project, run_dir, reporter)
+
+
+def _check_clock(board: VivadoBoard, clock_mhz: float) -> None:
+    if not 1.0 <= clock_mhz <= board.max_clock_mhz:
+        what = f"{clock_mhz:g} MHz was asked for, and {board.title} makes 1 to {board.max_clock_mhz:g} MHz."
+        raise FlipflowError("E391", what, "target.clock_mhz", "Ask for another clock (--clock-mhz).")
+
+
+def _without_vivado(project: Project) -> FlipflowError:
+    listed = "".join(f"\n    {name}" for name in project.files)
+    scripts = ", ".join(project.scripts)
+    what = f"`vivado` is not on PATH. Generated were, in {project.folder}:{listed}\n"
+    fix = (
+        "Install Vivado and source its settings64.sh, then give the same command again; or take the folder to a machine that has "
+        f"it and run `vivado -mode batch -source` on {scripts}, in this order."
+    )
+    return FlipflowError("E390", what, f"--board {project.board.name}", fix, Exit.TOOL_MISSING)
+
+
+def _run(vivado: Path, project: Project, run_dir: Path, reporter: Reporter) -> dict[str, Any]:
+    """All scripts, with reports as soon as they are there."""
+    started = time.monotonic()
+    for name in ("area.json", "timing.json", "accelerator.bit", "accelerator.hwh"):
+        (run_dir / name).unlink(missing_ok=True)  # of another build: not this one's
+        (project.folder / name).unlink(missing_ok=True)
+    for index, script in enumerate(project.scripts):
+        label = _STEPS.get(script, "block design and bitstream")
+        log = project.folder / "logs" / f"{Path(script).stem}.log"
+
+        def show(begun: str, index: int = index, label: str = label) -> None:
+            reporter.progress("vivado", index, len(project.scripts), f"{label}: {begun}")
+
+        reporter.progress("vivado", index, len(project.scripts), label)
+        run_script(vivado, project.folder / script, log, show)
+        if script == "out_of_context.tcl":
+            usage = read_usage(_reports(project, _ALONE) / "utilization.rpt")
+            _require_fit(usage[""], project.board)
+    reporter.progress("vivado", len(project.scripts), len(project.scripts), "done")
+    return _finish(project, run_dir, reporter, round(time.monotonic() - started, 1))
+
+
+def _reports(project: Project, which: str) -> Path:
+    return project.folder / "reports" / which
+
+
+def _require_fit(used: Usage, board: VivadoBoard) -> None:
+    have = board.capacity
+    needs = {"LUTs": (used.lut, have.lut), "flip-flops": (used.ff, have.ff), "DSP slices": (used.dsp, have.dsp)}
+    needs["block RAMs of 18 kbit"] = (used.bram, 2 * have.bram36)
+    over = [f"{need:,} {what} of {limit:,}" for what, (need, limit) in needs.items() if need > limit]
+    if over:
+        fix = "Fold further (`flipflow build RUN --cycles N` with more cycles), or take a larger board."
+        raise FlipflowError("E393", f"the accelerator needs {', '.join(over)}.", board.title, fix)
+
+
+def _finish(project: Project, run_dir: Path, reporter: Reporter, seconds: float) -> dict[str, Any]:
+    timing = read_timing(_reports(project, _IMPLEMENTED) / "summary.txt")
+    usage = read_usage(_reports(project, _IMPLEMENTED) / "utilization.rpt")
+    documents = {"timing": _timing(timing, project), "area": _area(usage, project, read_accelerator(run_dir))}
+    for name, document in documents.items():
+        temporary = run_dir / f"{name}.json.tmp"
+        temporary.write_text(json.dumps(document, indent=1) + "\n")
+        temporary.replace(run_dir / f"{name}.json")
+    made = [name for name in ("accelerator.bit", "accelerator.hwh") if (project.folder / name).is_file()]
+    if "accelerator.bit" not in made:
+        what = "it ended well, and wrote no accelerator.bit."
+        raise FlipflowError("E392", what, "Vivado", f"See {project.folder / 'logs'}.", Exit.CHECK_FAILED)
+    for name in made:
+        shutil.copyfile(project.folder / name, run_dir / name)
+    reporter.message(_verdict(timing, project, made))
+    return documents | {"seconds": seconds, "met": timing.met, "made": made}
+
+
+def _timing(timing: Timing, project: Project) -> dict[str, Any]:
+    return {
+        "board": project.board.name,
+        "fmax_mhz": round(timing.fmax_mhz, 2),
+        "asked_mhz": project.clock_mhz,
+        "met": timing.met,
+        "critical": {"kernel": timing.kernel, "path": f"{timing.start} -> {timing.end}"},
+        "tool": f"Vivado {timing.version}",
+    }
+
+
+def _area(table: dict[str, Usage], project: Project, accel: dict[str, Any]) -> dict[str, Any]:
+    """area.json. Block RAMs are of 18 kbit, measured and estimated; the total includes DMA and interconnect."""
+    kernels = kernel_usage(table)
+    layers = {layer["name"]: layer for layer in accel["layers"]}
+    rows = []
+    for name, usage in kernels.items():
+        layer = layers.get(name)
+        row: dict[str, Any] = {
+            "name": name,
+            "kind": layer["op"] if layer else "Fifo",
+            "lut": usage.lut,
+            "bram": usage.bram,
+        }
+        if layer is not None:
+            row |= {"pe": layer["pe"], "simd": layer["simd"]}
+            row |= {"estimated_lut": layer["lut"], "estimated_bram": layer["bram"]}
+        rows.append(row)
+    whole = table[""]
+    estimated = {key: sum(layer[key] for layer in layers.values()) for key in ("lut", "bram")}
+    return {"board": project.board.name, "total": vars(whole), "estimated": estimated, "kernels": rows}
+
+
+def _verdict(timing: Timing, project: Project, made: Sequence[str]) -> str:
+    if timing.met:
+        return f"{timing.fmax_mhz:.1f} MHz reached, {project.clock_mhz:g} asked for; {', '.join(made)}"
+    where = f"kernel {timing.kernel}" if timing.kernel else timing.end
+    return (
+        f"timing is not met: {timing.fmax_mhz:.1f} MHz of {project.clock_mhz:g}, critical path in {where} "
+        f"({timing.start} -> {timing.end}); the bitstream is kept, and must not be trusted at this clock"
+    )

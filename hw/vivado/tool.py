@@ -1,0 +1,87 @@
+"""Runs Vivado in batch mode: one script, its log, progress from what it prints, and what it said where it fails."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from flipflow.errors import Exit, FlipflowError
+
+Progress = Callable[[str], None]
+_TAIL_LINES = 12
+# What Vivado prints when it begins something that takes a while.
+_MILESTONE = re.compile(
+    r"^(?:Starting (?P<task>[A-Z][\w ]+? (?:Task|: Time))|Phase (?P<phase>\d+(?:\.\d+)* [\w ,/-]+)|"
+    r"Command: (?P<command>\w+)|\*\*\* Running (?P<run>\w+)|(?P<wait>\[\w{3} \w{3} .*\] (?:Launched|Waiting for).*))"
+)
+
+
+def find_vivado() -> Path | None:
+    """`vivado` on PATH, None where there is none."""
+    found = shutil.which("vivado")
+    return None if found is None else Path(found)
+
+
+def milestone(line: str) -> str | None:
+    """What a line of Vivado's output says has begun, in a few words; None for any other line."""
+    match = _MILESTONE.match(line.strip())
+    if match is None:
+        return None
+    text = next(value for value in match.groups() if value is not None)
+    return text.removesuffix(" Task").removesuffix(" : Time").strip()
+
+
+def run_script(vivado: Path, script: Path, log: Path, progress: Progress) -> None:
+    """Run a Tcl script in its own folder, to its end; Ctrl-C ends Vivado with all that it started.
+
+    Raises: FlipflowError E392 (Vivado does not start, or ends with an error: its last lines, and the log's path).
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [str(vivado), "-mode", "batch", "-nojournal", "-nolog", "-notrace", "-source", str(script.resolve())]
+    tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=script.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise _died(f"it does not start ({error.strerror or error})", [], script, log) from error
+    try:
+        with log.open("w") as out:
+            assert process.stdout is not None
+            for line in process.stdout:
+                out.write(line)
+                if line.strip():
+                    tail.append(line.rstrip())
+                begun = milestone(line)
+                if begun is not None:
+                    progress(begun)
+        status = process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        raise
+    if status != 0:
+        raise _died(f"it ended with status {status}", _worst(log, tail), script, log)
+
+
+def _worst(log: Path, tail: deque[str]) -> list[str]:
+    """Vivado's own error lines, which often stand long before its end, or the last lines."""
+    errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("ERROR:")]
+    return errors[-_TAIL_LINES:] or list(tail)
+
+
+def _died(what: str, lines: list[str], script: Path, log: Path) -> FlipflowError:
+    said = "".join(f"\n    {line}" for line in lines)
+    fix = f"The whole log is {log}."
+    return FlipflowError("E392", f"{what}.{said}", f"Vivado, {script.name}", fix, Exit.CHECK_FAILED)
