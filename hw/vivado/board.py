@@ -36,7 +36,7 @@ class VivadoBoard(Section):
     title: str
     flow: Literal["vivado"]
     shell: Shell
-    part: str = Field(pattern=r"^xc[a-z0-9-]+$")
+    part: str = Field(pattern=r"^xc[a-zA-Z0-9-]+$")
     board_part: str = Field(pattern=r"^[a-z0-9._-]+(:[a-z0-9._-]+)*$")
     stream_bits: Literal[32, 64, 128, 256, 512]
     crystal_mhz: float = Field(default=33.333333, gt=0.0)
