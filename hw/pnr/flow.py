@@ -59,7 +59,10 @@ def make_bitstream(run_dir: Path, workdir: Path, request: Request, shows: Shows)
     Raises: FlipflowError E350, E376 (a tool is not installed), E36x (synthesis), E372 (a wrong pin), E373 (does not fit), E375
     (a tool died), E377 (no placement or routing). A clock that is not met is no error here: see `results.require_timing`.
     """
+    from flipflow.hw.board_top import clock_of  # noqa: PLC0415
+
     board = request.board
+    clock_mhz = float(clock_of(board, request.clock_mhz).mhz)
     require_tool(nextpnr_of(board))
     require_tool(packer_of(board))
     about = json.loads((run_dir / "accelerator.json").read_text(encoding="utf-8"))
@@ -71,12 +74,13 @@ def make_bitstream(run_dir: Path, workdir: Path, request: Request, shows: Shows)
         netlist = _netlist(run_dir, workdir, request, about, shows)
     _require_area(board, netlist.area, run_dir)
     with _timed(seconds, "place_and_route"):
-        routed = _route(workdir, request, about, netlist, shows)
+        routed = _route(workdir, request, clock_mhz, about, netlist, shows)
     with _timed(seconds, "packing"):
         shows.progress("packing", 0, 1)
         file = pack(board, routed[0].output, STEM)
         shows.progress("packing", 1, 1, file.name)
-    document = timing_document(board, request.clock_mhz, routed, seconds | {"total": sum(seconds.values())}, file.name)
+    clocks = request.clock_mhz, clock_mhz
+    document = timing_document(board, clocks, routed, seconds | {"total": sum(seconds.values())}, file.name)
     _tidy(workdir, routed)
     return Bitstream(file, document, netlist, routed[0])
 
@@ -87,7 +91,8 @@ def _estimated(about: dict[str, Any]) -> dict[str, int]:
 
 def _netlist(run_dir: Path, workdir: Path, request: Request, about: dict[str, Any], shows: Shows) -> Netlist:
     """Write the board top and the constraints into workdir, and synthesise them with the run's RTL."""
-    from flipflow.hw.board_top import board_top, network_identity  # noqa: PLC0415
+    from flipflow.hw.board_top import board_top  # noqa: PLC0415
+    from flipflow.hw.host.network import network_identity  # noqa: PLC0415
 
     texts = board_top(about, request.board, request.clock_mhz, network_identity(run_dir))
     name, text = constraints(request.board)
@@ -114,14 +119,16 @@ def _require_area(board: Board, area: Area, run_dir: Path) -> None:
     require_fit(board, {"lut": area.lut, "ff": area.ff, "bram": area.bram, "dsp": area.dsp}, run_dir, measured=True)
 
 
-def _route(workdir: Path, request: Request, about: dict[str, Any], netlist: Netlist, shows: Shows) -> Sequence[Routed]:
+def _route(
+    workdir: Path, request: Request, clock_mhz: float, about: dict[str, Any], netlist: Netlist, shows: Shows
+) -> Sequence[Routed]:
     kernels = [entry["name"] for entry in about["pipeline"]]
     cells = netlist.area.lut + netlist.area.ff
 
     def show(seed: int, percent: float, phase: str) -> None:
         shows.progress(f"nextpnr, seed {seed}", percent, 100, phase)
 
-    return best_of(request.board, request.choice, request.seeds, request.clock_mhz, workdir, kernels, cells, show)
+    return best_of(request.board, request.choice, request.seeds, clock_mhz, workdir, kernels, cells, show)
 
 
 def _tidy(workdir: Path, routed: Sequence[Routed]) -> None:
