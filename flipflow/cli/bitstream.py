@@ -11,6 +11,7 @@ from flipflow.cli.work import CONFIG, config_of, require_inputs
 from flipflow.config import Config, save_config
 from flipflow.errors import FlipflowError
 from flipflow.run.files import locked, write_json
+from flipflow.run.machine import machine
 from flipflow.run.runner import Context, Stage, run_stage
 from flipflow.run.stages import ACCELERATOR, INTEGER_JSON, INTEGER_NPZ, RTL, off_rtl
 
@@ -26,12 +27,16 @@ FILES = ("accelerator.bit", "accelerator.fs")
 
 @dataclass(frozen=True)
 class BitstreamOptions:
-    """How to place and route: how many seeds, from which on, with which router and placer (None: nextpnr's own choice)."""
+    """How to place and route: how many seeds, from which on, with which router and placer (None: nextpnr's own choice).
+
+    baud: of the serial link, None for its default.
+    """
 
     seeds: int = 1
     seed: int = 1
     router: str | None = None
     placer: str | None = None
+    baud: int | None = None
 
 
 def target_overrides(board: str | None, clock_mhz: float | None) -> tuple[str, ...]:
@@ -78,7 +83,7 @@ def _vendor(
     """Boards of the vendor's flow, and FINN's own builder."""
     given = [key for key, value in asdict(options).items() if value != getattr(BitstreamOptions(), key)]
     if given:
-        what = f"{', '.join('--' + key for key in given)} are for nextpnr, which does not make this board's bitstream."
+        what = f"{', '.join('--' + key for key in given)} are for boards with a serial link that nextpnr makes bitstreams of."
         raise FlipflowError("E106", what, f"--board {board.stem}", "Leave them away.")
     clock = config.target.clock_mhz
     if backend == "finn-hls":
@@ -158,11 +163,11 @@ def _work(board: "Board", options: BitstreamOptions) -> Callable[[Context], None
         for name in (TIMING, *FILES):
             (run_dir / name).unlink(missing_ok=True)
         choice = Choice(options.seed, options.router, options.placer)
-        request = Request(board, context.config.target.clock_mhz, choice, options.seeds)
+        request = Request(board, context.config.target.clock_mhz, choice, options.seeds, options.baud)
         made = make_bitstream(run_dir, run_dir / FOLDER / board.name, request, context.reporter)
         target = run_dir / made.file.name
         target.write_bytes(made.file.read_bytes())
-        write_json(run_dir / TIMING, made.timing)
+        write_json(run_dir / TIMING, made.timing | {"machine": machine()})
 
     return work
 

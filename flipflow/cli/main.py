@@ -150,6 +150,7 @@ def bitstream(  # noqa: PLR0913, PLR0917 - a parameter an option
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the first placement.")] = 1,
     router: Annotated[str | None, typer.Option(help="router1 or router2; nextpnr's own choice by default.")] = None,
     placer: Annotated[str | None, typer.Option(help="heap, sa or static; nextpnr's own choice by default.")] = None,
+    baud: Annotated[int | None, typer.Option(min=1, help="Bits a second of the serial link.")] = None,
     backend: Annotated[
         str, typer.Option(help="rtl: this accelerator. finn-hls: hand the network to FINN's own builder.")
     ] = "rtl",
@@ -161,7 +162,7 @@ def bitstream(  # noqa: PLR0913, PLR0917 - a parameter an option
     from flipflow.cli import bitstream as verb  # noqa: PLC0415
 
     overrides = verb.target_overrides(board, clock_mhz) + tuple(set_ or ())
-    options = verb.BitstreamOptions(seeds, seed, router, placer)
+    options = verb.BitstreamOptions(seeds, seed, router, placer, baud)
     _report(verb.bitstream(run_dir, overrides, options, backend, force, as_json), as_json)
 
 

@@ -35,12 +35,16 @@ class Shows(Protocol):
 
 @dataclass(frozen=True)
 class Request:
-    """What to make. clock_mhz: of the accelerator. seeds: how many to try, from choice.seed on."""
+    """What to make.
+
+    clock_mhz: of the accelerator. seeds: how many to try, from choice.seed on. baud: of the serial link, None for its default.
+    """
 
     board: Board
     clock_mhz: float
     choice: Choice = field(default_factory=Choice)
     seeds: int = 1
+    baud: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,10 @@ def _netlist(run_dir: Path, workdir: Path, request: Request, about: dict[str, An
     """Write the board top and the constraints into workdir, and synthesise them with the run's RTL."""
     from flipflow.hw.board_top import board_top  # noqa: PLC0415
     from flipflow.hw.host.network import network_identity  # noqa: PLC0415
+    from flipflow.hw.host.protocol import DEFAULT_BAUD  # noqa: PLC0415
 
-    texts = board_top(about, request.board, request.clock_mhz, network_identity(run_dir))
+    identity, baud = network_identity(run_dir), request.baud or DEFAULT_BAUD
+    texts = board_top(about, request.board, request.clock_mhz, identity, baud=baud)
     name, text = constraints(request.board)
     for file, content in {**texts, name: text}.items():
         (workdir / file).write_text(content, encoding="utf-8")
