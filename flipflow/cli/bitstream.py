@@ -13,7 +13,7 @@ from flipflow.errors import FlipflowError
 from flipflow.run.files import locked, write_json
 from flipflow.run.machine import machine
 from flipflow.run.runner import Context, Stage, run_stage
-from flipflow.run.stages import ACCELERATOR, INTEGER_JSON, INTEGER_NPZ, RTL, off_rtl
+from flipflow.run.stages import ACCELERATOR, FOLDED, INTEGER_JSON, INTEGER_NPZ, RTL, off_rtl
 
 if TYPE_CHECKING:
     from flipflow.hw.boards import Board
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TIMING = "timing.json"
 AREA = "area.json"
 FOLDER = "bitstream"
+ACCELERATOR_INSTANCE = "u_accelerator"  # in the board top
 BACKENDS = ("rtl", "finn-hls")
 FILES = ("accelerator.bit", "accelerator.fs")
 
@@ -133,11 +134,15 @@ def _check_options(board: "Board", options: BitstreamOptions) -> None:
 
 
 def _stage(board: "Board", options: BitstreamOptions) -> Stage:
-    """The stage of a board: what it reads, writes and depends on."""
+    """The stage of a board: what it reads, writes and depends on.
+
+    It writes area.json as well, which is not among its outputs: `flipflow synth` may write its own there, and that is no reason to
+    place and route again.
+    """
     place = f"{FOLDER}/{board.name}"
     return Stage(
         name="bitstream",
-        inputs=(RTL, ACCELERATOR, INTEGER_JSON, INTEGER_NPZ),
+        inputs=(RTL, ACCELERATOR, FOLDED, INTEGER_JSON, INTEGER_NPZ),
         outputs=(place, TIMING, *FILES),
         rooms=("hw",),
         settings=_settings(board, options),
@@ -158,6 +163,7 @@ def _work(board: "Board", options: BitstreamOptions) -> Callable[[Context], None
     def work(context: Context) -> None:
         from flipflow.hw.pnr.flow import Request, make_bitstream  # noqa: PLC0415
         from flipflow.hw.pnr.nextpnr import Choice  # noqa: PLC0415
+        from flipflow.hw.synth.report import write_area  # noqa: PLC0415
 
         run_dir = context.run_dir
         for name in (TIMING, *FILES):
@@ -165,6 +171,8 @@ def _work(board: "Board", options: BitstreamOptions) -> Callable[[Context], None
         choice = Choice(options.seed, options.router, options.placer)
         request = Request(board, context.config.target.clock_mhz, choice, options.seeds, options.baud)
         made = make_bitstream(run_dir, run_dir / FOLDER / board.name, request, context.reporter)
+        routed = asdict(made.routed.utilisation)
+        write_area(run_dir, made.netlist, board.family, board=board.name, inside=ACCELERATOR_INSTANCE, routed=routed)
         target = run_dir / made.file.name
         target.write_bytes(made.file.read_bytes())
         write_json(run_dir / TIMING, made.timing | {"machine": machine()})

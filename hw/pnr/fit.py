@@ -1,7 +1,9 @@
 """Whether a network fits a board, and what would where it does not."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from flipflow.errors import FlipflowError
 from flipflow.hw.boards import Board, Part, open_boards
@@ -53,47 +55,48 @@ def fits(part: Part, used: Mapping[str, int]) -> bool:
     return all(used.get(key, 0) <= room[key] * getattr(part, key) for key in _NAMES)
 
 
+def estimated(run_dir: Path) -> dict[str, int] | None:
+    """Estimated LUTs and block RAMs of a run's accelerator as it is folded; None where the run has no folded graph."""
+    from flipflow.hw.graph import load_model  # noqa: PLC0415 - FINN takes a second to import
+
+    path = run_dir / "folded.onnx"
+    return _sum(load_model(path)) if path.is_file() else None
+
+
 def fitting_cycles(run_dir: Path, part: Part, used: Mapping[str, int]) -> int | None:
     """Cycles a frame of the fastest fold, among powers of two, whose estimate fits the part; None where none does.
 
-    used: of the fold in force. Where it is known to be more than its estimate, other estimates are scaled by the same factor.
+    used: of the fold in force. Where that is known to be more than its estimate, other estimates are scaled by the same factor.
     """
-    from flipflow.hw.folding import FoldRequest, fold  # noqa: PLC0415 - FINN takes a second to import
+    from flipflow.hw.convert import convert  # noqa: PLC0415
+    from flipflow.hw.folding import FoldRequest, fold  # noqa: PLC0415
+    from flipflow.hw.graph import load_model  # noqa: PLC0415
+    from flipflow.hw.stitch import stitch  # noqa: PLC0415
 
-    folded = _estimate_now(run_dir)
-    if folded is None:
+    now = estimated(run_dir)
+    if now is None or not (run_dir / "streamlined.onnx").is_file():
         return None
-    scale = {key: max(used.get(key, 0) / folded[key], 1.0) if folded[key] else 1.0 for key in folded}
-    cycles, previous = 1 << max(folded["ii"] - 1, 1).bit_length(), None
+    scale = {key: max(used.get(key, 0) / now[key], 1.0) if now[key] else 1.0 for key in now}
+    about = json.loads((run_dir / "accelerator.json").read_text(encoding="utf-8"))
+    cycles, before = 1 << int(about["predicted"]["ii"]).bit_length(), 0
     while cycles <= _LARGEST_CYCLES:
-        model = _unfolded(run_dir)
-        layers = fold(model, FoldRequest(cycles=cycles))
-        now = sum(layer.lut for layer in layers), sum(layer.bram for layer in layers)
-        if fits(part, {"lut": int(now[0] * scale["lut"]), "bram": int(now[1] * scale["bram"])}):
+        model = convert(load_model(run_dir / "streamlined.onnx"))
+        reached = max(layer.cycles for layer in fold(model, FoldRequest(cycles=cycles)))
+        sums = _sum(stitch(model))
+        if fits(part, {key: int(sums[key] * scale[key]) for key in sums}):
             return cycles
-        if now == previous:  # as small as folding makes it
+        if reached == before:  # folded as far as it goes
             return None
-        cycles, previous = 2 * cycles, now
+        cycles, before = 2 * cycles, reached
     return None
 
 
-def _unfolded(run_dir: Path) -> object:
-    from flipflow.hw.convert import convert  # noqa: PLC0415
-    from flipflow.hw.graph import load_model  # noqa: PLC0415
+def _sum(model: Any) -> dict[str, int]:
+    """Estimates of all kernels of a folded graph, FIFOs included."""
+    from flipflow.hw.graph import kernels_of  # noqa: PLC0415
 
-    return convert(load_model(run_dir / "streamlined.onnx"))
-
-
-def _estimate_now(run_dir: Path) -> dict[str, int] | None:
-    """Estimated LUTs and block RAMs of the fold in force, and its cycles a frame; None where the run has no streamlined graph."""
-    import json  # noqa: PLC0415
-
-    try:
-        about = json.loads((run_dir / "accelerator.json").read_text(encoding="utf-8"))
-        layers = about["layers"]
-        ii = int(about["predicted"]["ii"])
-    except (OSError, ValueError, KeyError):
-        return None
-    if not (run_dir / "streamlined.onnx").is_file():
-        return None
-    return {"lut": sum(entry["lut"] for entry in layers), "bram": sum(entry["bram"] for entry in layers), "ii": ii}
+    ops = kernels_of(model)
+    return {
+        "lut": sum(int(op.lut_estimation("")) for op in ops),
+        "bram": sum(int(op.bram_estimation("")) for op in ops),
+    }

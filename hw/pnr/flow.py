@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from flipflow.hw.boards import Board
 from flipflow.hw.pnr.constraints import constraints
-from flipflow.hw.pnr.fit import require_fit
+from flipflow.hw.pnr.fit import estimated, require_fit
 from flipflow.hw.pnr.nextpnr import Choice, Routed, nextpnr_of
 from flipflow.hw.pnr.pack import pack, packer_of
 from flipflow.hw.pnr.results import timing_document
@@ -70,7 +70,7 @@ def make_bitstream(run_dir: Path, workdir: Path, request: Request, shows: Shows)
     require_tool(nextpnr_of(board))
     require_tool(packer_of(board))
     about = json.loads((run_dir / "accelerator.json").read_text(encoding="utf-8"))
-    require_fit(board, _estimated(about), run_dir, measured=False)
+    require_fit(board, estimated(run_dir) or {}, run_dir, measured=False)
     shutil.rmtree(workdir, ignore_errors=True)
     workdir.mkdir(parents=True)
     seconds: dict[str, float] = {}
@@ -87,10 +87,6 @@ def make_bitstream(run_dir: Path, workdir: Path, request: Request, shows: Shows)
     document = timing_document(board, clocks, routed, seconds | {"total": sum(seconds.values())}, file.name)
     _tidy(workdir, routed)
     return Bitstream(file, document, netlist, routed[0])
-
-
-def _estimated(about: dict[str, Any]) -> dict[str, int]:
-    return {key: sum(int(entry[key]) for entry in about["layers"]) for key in ("lut", "bram")}
 
 
 def _netlist(run_dir: Path, workdir: Path, request: Request, about: dict[str, Any], shows: Shows) -> Netlist:
