@@ -102,6 +102,7 @@ CATALOGUE: dict[str, str] = {
     "E361": "There is no such FPGA family. Families are ecp5, gowin, xc7 and xcup.",
     "E362": "A netlist is not whole, or holds cells that are none of the family's. Free some disk space, and synthesise again.",
     "E363": "The synthesis was killed, most often because the memory ran out. Fold the network smaller, or use a larger machine.",
+    "E364": "There is no such kernel to synthesise, or it has no such attribute, or not such a value. The message lists them.",
     "E370": "There is no board of this name, or no such board file. The message lists the boards.",
     "E371": "A board file is no board's description. The message names the key and the reason.",
     "E372": "A board file names a pin, an I/O standard or a package that the FPGA does not have. The message names the key.",

@@ -13,6 +13,7 @@ import typer
 from flipflow import __version__
 from flipflow.cli import sweeps, work
 from flipflow.cli.console import show_error
+from flipflow.cli.synth import synth
 from flipflow.errors import Exit, FlipflowError
 
 app = typer.Typer(
@@ -164,6 +165,9 @@ def bitstream(  # noqa: PLR0913, PLR0917 - a parameter an option
     overrides = verb.target_overrides(board, clock_mhz) + tuple(set_ or ())
     options = verb.BitstreamOptions(seeds, seed, router, placer, baud)
     _report(verb.bitstream(run_dir, overrides, options, backend, force, as_json), as_json)
+
+
+app.command()(synth)
 
 
 @app.command()

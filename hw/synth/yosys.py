@@ -1,7 +1,8 @@
 """RTL to a netlist of one FPGA family, with the area of every kernel in it.
 
 The kernels' modules keep their borders while Yosys optimises, so that what each takes can be told; streams register their
-ends, so little is lost. The written netlist is flat (names keep the path `u_<kernel>.`), or keeps the kernels as modules.
+ends, so little is lost. netlist.v keeps the kernels as modules, `<module>$<path of the instance>`; netlist.json is flat, with
+the path `u_<kernel>.` before the names, as place and route wants it.
 """
 
 import json
@@ -46,8 +47,8 @@ Value = int | str | Literal
 class Netlist:
     """A synthesised design: its files, areas and what making it took.
 
-    json: as nextpnr reads it. verilog: instances of the family's cells. log: Yosys'. areas: by instance path below the top
-    ("u_conv0"), "" the rest of the top.
+    json: as nextpnr reads it. verilog: instances of the family's cells, the kernels as modules. log: Yosys'. areas: by instance
+    path below the top ("u_conv0"), "" the rest of the top.
     """
 
     json: Path
@@ -73,13 +74,14 @@ def synthesise(  # noqa: PLR0913 - a parameter an independent choice
     keep: Sequence[str] = KERNEL_MODULES,
     flatten: bool = True,
     pads: bool = False,
+    log: Path | None = None,
     progress: Progress | None = None,
 ) -> Netlist:
     """Synthesise the module `top` and write netlist.json, netlist.v and yosys.log into `workdir`, all or none.
 
     sources: SystemVerilog files with different names. params: overrides of top's parameters; a str is a string (a file's name).
     memories: folder whose .mem files $readmemh finds by their bare names. keep: modules whose instances stay apart.
-    flatten: dissolve these, too, once their area is known. pads: the top's ports are the part's pins.
+    flatten: dissolve these in netlist.json. pads: the top's ports are the part's pins. log: another place for the log.
     progress: called with the share done, 0..1, and what is being done.
 
     Raises: FlipflowError E350 (no pyosys), E360 (Yosys refuses the RTL or dies; its log stays in workdir), E361 (no such
@@ -93,13 +95,14 @@ def synthesise(  # noqa: PLR0913 - a parameter an independent choice
         script = _script(target, names, top, params or {}, keep, flatten, pads)
         watch = _Watcher(target, progress) if progress else None
         outcome = run_yosys(script, place, place / LOG, watch)
-        (place / LOG).replace(workdir / LOG)
-        _require_success(outcome, workdir / LOG, top)
+        kept = log or workdir / LOG
+        shutil.move(place / LOG, kept)
+        _require_success(outcome, kept, top)
         areas = _areas(place / AREAS, top, target)
-        _require_whole(place, workdir / LOG, top)
+        _require_whole(place, kept, top)
         for name in (VERILOG, JSON):
             (place / name).replace(workdir / name)
-    return Netlist(workdir / JSON, workdir / VERILOG, workdir / LOG, areas, outcome.usage)
+    return Netlist(workdir / JSON, workdir / VERILOG, kept, areas, outcome.usage)
 
 
 def _gather(place: Path, sources: Sequence[Path], memories: Path | None) -> list[str]:
@@ -135,9 +138,9 @@ def _script(
         "hierarchy -check",
         "check -noinit -assert",
         f"tee -q -o {AREAS} stat -json",
-        *(["setattr -mod -unset keep_hierarchy *", "flatten -noscopeinfo", "opt_clean"] if flatten else []),
         "blackbox =A:whitebox",
         f"write_verilog -noattr {VERILOG}",
+        *(["setattr -mod -unset keep_hierarchy *", "flatten -noscopeinfo", "opt_clean"] if flatten else []),
         f"write_json {JSON}",
     ]
 
