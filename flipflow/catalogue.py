@@ -147,13 +147,19 @@ CATALOGUE: dict[str, str] = {
     "E409": "The simulated accelerator does not mark the last beat of a frame. Build again.",
     "E410": "A simulation's stall, seed or waveform file is out of range. Waveforms end in .vcd or .fst.",
     "E411": "The compiled part of the cycle model is missing or does not load. Run `make setup`.",
+    # netlists and proofs (E420-E424)
+    "E420": "A netlist holds a cell that there is no simulation model of, or its family has none. Please report it.",
+    "E421": "`diff` cannot look into the layers of this level. Compare `rtl`; `flipflow prove` compares kernels.",
+    "E422": "A kernel's netlist is not equivalent to its RTL, or that could not be decided. The message names kernels.",
+    "E423": "A proof's tool ended in an unexpected way. The message quotes it and names its log.",
+    "E424": "There is no such kernel in the accelerator. The message lists those there are.",
     # verification, inference, comparison (E450-E499)
     "E450": "Images do not have the shape that the model takes: [N, C, H, W], channels first.",
     "E451": "A level gives sums that are no integers. Please report it.",
     "E452": "The run lacks a file that an earlier stage makes. The message names the stage.",
     "E453": "Levels, or predicted and measured cycles, differ. `flipflow diff` names the first difference.",
     "E454": "Images cannot be read: no file, no picture, another size, or no array `images`.",
-    "E455": "There is no such level. Levels are torch, qonnx, finn, integer, rtl, cpu, and cpu:ISA such as cpu:avx2.",
+    "E455": "There is no such level. The message lists them; cpu:ISA is one such as cpu:avx2.",
     "E456": "The answers cannot be written there. Name a file in an existing folder.",
     # machine and tools (E500-E549)
     "E501": "Another flipflow works on the same run. Wait for it, or name another run.",

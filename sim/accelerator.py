@@ -1,6 +1,6 @@
 """Simulates a whole accelerator: its RTL in Verilator, fed with integer images, read back as logits and classes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ def simulate(
     trace: Path | None = None,
     progress: Progress | None = None,
     quick: bool = False,
+    sources: Sequence[Path] | None = None,
 ) -> SimResult:
     """Build the simulator of an accelerator (or take it from the cache) and run images through it.
 
@@ -54,7 +55,7 @@ def simulate(
     images_int: integers [N, H, W, C] or [N, K] as the input quantizer gives them, bipolar as -1 and +1.
     stall: probability in 0..0.99 that an end holds back in a cycle. seed: of that and of registers without a reset.
     trace: waveform file to write, .vcd or .fst. progress: called with frames done and frames in all.
-    quick: build fast rather than simulate fast.
+    quick: build fast rather than simulate fast. sources: simulate these instead of the run's RTL, its netlist for one.
 
     Raises: FlipflowError E403 (deadlock), E404 (broken handshake), E405 (images), E406 (accelerator.json),
     E407 (simulator stopped), E408 (RTL does not build), E409 (tlast), E410 (argument), E510-E514 (tools).
@@ -63,8 +64,8 @@ def simulate(
     images = np.asarray(images_int)
     check_images(images, source)
     _check_arguments(stall, seed, trace)
-    sources, fifos, latency = _read(run_rtl_dir, accel)
-    binary = verilator.build(sources, trace=trace.suffix[1:] if trace else "", quick=quick)
+    rtl, fifos, latency = _read(run_rtl_dir, accel)
+    binary = verilator.build(sources or rtl, trace=trace.suffix[1:] if trace else "", quick=quick)
     job = Job(
         frames=len(images),
         in_beats=source.beats_per_frame,

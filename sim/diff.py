@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from flipflow.config import Config
+from flipflow.errors import FlipflowError
 from flipflow.sim.images import read_images, test_images
 from flipflow.sim.infer import level_name
 from flipflow.sim.levels import Network
@@ -22,6 +23,10 @@ def diff(
     "differing", "elements"}}; row and column are null for vectors.
     """
     first_level, second_level = level_name(levels[0]), level_name(levels[1])
+    for level in (first_level, second_level):
+        if level in {"netlist", "hls"}:
+            what, fix = "has no layers that can be looked into.", "Compare `rtl`; `flipflow prove` compares kernels."
+            raise FlipflowError("E421", what, f"level {level}", fix)
     network = Network(run_dir)
     if source is None:
         images = test_images(config, network.canonical, samples)

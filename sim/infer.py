@@ -25,10 +25,12 @@ def infer(
     chosen = level_name(level)
     if out is not None:
         _require_place(out)
-    network = Network(run_dir)
+    network = Network(run_dir, config.verify)
     images = read_images(source, network.canonical, config)
     values = network.canonical.accept(images.values)
-    answer = network.run(chosen, values, progress=lambda done, total: reporter.progress(f"infer {level}", done, total))
+    answer = network.run(
+        chosen, values, progress=lambda done, total: reporter.progress(f"infer {level}", done, total), reporter=reporter
+    )
     if out is not None:
         _save(answer, out)
     accuracy = None

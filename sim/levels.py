@@ -1,8 +1,8 @@
 """The levels at which a network can be executed. All give the same integers, or something is wrong.
 
 torch: the trained module. qonnx: the file, in QONNX's float semantics. finn: FINN's streamlined graph. integer: the NumPy
-reference. rtl: the generated SystemVerilog in Verilator. cpu: the CPU engine, on the best instruction set of this machine;
-cpu:ISA on one of them.
+reference. rtl: the generated SystemVerilog in Verilator. netlist: what synthesis makes of it, in FPGA cells. hls: FINN's HLS
+layers of the same network, as C++. cpu: the CPU engine, on the best instruction set of this machine; cpu:ISA on one of them.
 """
 
 import json
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flipflow.config import LevelName
+from flipflow.config import LevelName, VerifyConfig
 from flipflow.errors import FlipflowError
 from flipflow.export.host import CanonicalModel
 from flipflow.export.integer.net import IntegerNet
 from flipflow.sim import reference
+from flipflow.sim.reporter import Reporter
 
 if TYPE_CHECKING:
     from flipflow.cpu import Engine
@@ -37,8 +38,10 @@ class Answer:
 class Network:
     """A run's network at every level that the run's files allow. Parts are loaded when they are first needed."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, settings: VerifyConfig | None = None) -> None:
+        """settings: for the levels that ask for more than images (netlist's family, hls' libraries); the defaults if None."""
         self.run_dir = run_dir
+        self.settings = settings or VerifyConfig()
         self.canonical = CanonicalModel.load(run_dir / "model.qonnx.onnx")
         self.net = IntegerNet.load(run_dir / "integer.json", run_dir / "integer.npz")
         self._engines: dict[str, Engine] = {}
@@ -48,7 +51,7 @@ class Network:
         """Whether the run trained this network itself."""
         return (self.run_dir / "checkpoint.pt").is_file()
 
-    def run(
+    def run(  # noqa: PLR0911 - a level a return
         self,
         level: LevelName,
         images: np.ndarray,
@@ -56,10 +59,12 @@ class Network:
         stall: float = 0.0,
         seed: int = 0,
         trace: Path | None = None,
+        reporter: Reporter | None = None,
     ) -> Answer:
         """Execute `images` (float32, as CanonicalModel.accept gives them) at one level.
 
-        stall, seed, trace: for rtl only: probability of stalls on both ends, their seed, and a waveform file to write.
+        stall, seed: for rtl and netlist: probability of stalls on both ends, their seed. trace: for rtl: a waveform file.
+        reporter: for netlist: shows the synthesis, where there is one to be done.
         Raises: FlipflowError E452 where the level's files are missing, E550 where this machine lacks a cpu level's instruction
         set, and the errors of the level itself.
         """
@@ -77,6 +82,14 @@ class Network:
             from flipflow.export.finn.execute import execute  # noqa: PLC0415 - FINN only where it is needed
 
             return _plain(execute(self._need("streamlined.onnx", "export"), integers))
+        if level == "hls":
+            from flipflow.sim import hls  # noqa: PLC0415
+
+            self._need("folded.onnx", "build")
+            paths = self.settings.hlslib, self.settings.ap_types
+            return _plain(hls.run(self.run_dir, integers, *paths, progress))
+        if level == "netlist":
+            return self._netlist(integers, progress, stall, seed, reporter)
         return self._rtl(integers, progress, stall, seed, trace)
 
     def _torch(self, images: np.ndarray) -> np.ndarray:
@@ -109,6 +122,18 @@ class Network:
             self.run_dir / "rtl", self.accelerator(), integers, stall=stall, seed=seed, trace=trace, progress=progress
         )
         return Answer(result.logits, result.classes, result)
+
+    def _netlist(
+        self, integers: np.ndarray, progress: Progress | None, stall: float, seed: int, reporter: Reporter | None
+    ) -> Answer:
+        from flipflow.sim.netlist import simulate_netlist  # noqa: PLC0415
+
+        family = self.settings.netlist_family
+        done = simulate_netlist(
+            self.run_dir, self.accelerator(), integers, family,
+            stall=stall, seed=seed, reporter=reporter, progress=progress,
+        )  # fmt: skip
+        return Answer(done.result.logits, done.result.classes, done.result)
 
     def engine(self, isa: str) -> "Engine":
         """The CPU engine of this network for an instruction set, or "auto"; compiled once."""

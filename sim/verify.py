@@ -1,13 +1,14 @@
 """Equality of all levels on the same images, and of predicted and measured cycles."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flipflow.config import Config, LevelName
+from flipflow.config import Config, LevelName, VerifyConfig
 from flipflow.errors import FlipflowError
 from flipflow.export.rtl_path import off_rtl_path
 from flipflow.sim.cycle_model import predict
@@ -50,39 +51,36 @@ class Cycles:
         return pairs[0] == pairs[1] and self.all_completions_equal
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What running the levels gave. cycles, stalled: of the rtl. netlist: its family, cycles and speed; as in verify.json."""
+
+    results: list[LevelResult]
+    cycles: Cycles | None = None
+    netlist: dict[str, Any] | None = None
+    stalled: dict[str, Any] | None = None
+
+
 def verify(config: Config, run_dir: Path, out: Path, reporter: Reporter) -> dict[str, Any]:
     """Run the configured levels and write verify.json to `out`; returns its content. Raises the levels' own errors."""
-    network = Network(run_dir)
     settings = config.verify
-    left_out = _left_out(network)
+    network = Network(run_dir, settings)
+    left_out = _left_out(network, settings)
+    for level, reason in left_out.items():
+        if level in settings.levels:
+            reporter.message(f"level {level} left out: {reason}")
     levels = [level for level in settings.levels if level not in left_out and (level != "torch" or network.has_torch)]
-    for level in settings.levels:
-        if level in left_out:
-            reporter.message(f"level {level} left out: {left_out[level]}")
     images = test_images(config, network.canonical, settings.samples)
     values = network.canonical.accept(images.values)
     reference = network.run("integer", values)
-    counts = {level: _count(settings, level, len(values)) for level in levels}
-    results: list[LevelResult] = []
-    stalled: dict[str, Any] | None = None
-    cycles: Cycles | None = None
-    for level in levels:
-        count = counts[level]
-        reporter.progress(f"verify {level}", 0, count)
-        if level == "rtl":
-            answer, cycles = _rtl(network, values[:count], reporter)
-            stalled = _stalled(network, values[: min(count, settings.stalled_samples)], reference, settings.seed)
-        else:
-            answer = reference if level == "integer" else network.run(level, values[:count])
-        wrong = mismatches(answer, reference, count)
-        results.append(LevelResult(level, count, wrong))
-        reporter.progress(f"verify {level}", count, count, f"{wrong} mismatches")
+    outcome = _run_levels(network, levels, values, reference, reporter)
     document = {
-        "levels": [asdict(result) for result in results],
+        "levels": [asdict(result) for result in outcome.results],
         "left_out": [{"level": level, "reason": reason} for level, reason in left_out.items()],
         "reference": "integer",
-        "cycles": asdict(cycles) if cycles else None,
-        "stalled": stalled,
+        "cycles": asdict(outcome.cycles) if outcome.cycles else None,
+        "netlist": outcome.netlist,
+        "stalled": outcome.stalled,
         "accuracy": _accuracy(reference, images),
         "data": images.name,
     }
@@ -90,20 +88,66 @@ def verify(config: Config, run_dir: Path, out: Path, reporter: Reporter) -> dict
     return document
 
 
-def _left_out(network: Network) -> dict[str, str]:
+def _run_levels(
+    network: Network, levels: list[LevelName], values: np.ndarray, reference: Answer, reporter: Reporter
+) -> Outcome:
+    outcome, settings = Outcome([]), network.settings
+    for level in levels:
+        count = _count(settings, level, len(values))
+        reporter.progress(f"verify {level}", 0, count)
+        if level == "integer":
+            answer = reference
+        elif level == "rtl":
+            answer, cycles = _simulated(network, level, values[:count], reporter)
+            stalled = _stalled(network, values[: min(count, settings.stalled_samples)], reference, settings.seed)
+            outcome = replace(outcome, cycles=cycles, stalled=stalled)
+        elif level == "netlist":
+            answer, cycles = _simulated(network, level, values[:count], reporter)
+            speed = {key: getattr(answer.details, key) for key in ("cycles_per_second", "seconds")}
+            about = {"family": settings.netlist_family, "cycles": asdict(cycles), **speed}
+            outcome = replace(outcome, netlist=about)
+        else:
+            bar = partial(_show, reporter, level)
+            answer = network.run(level, values[:count], progress=bar if level == "hls" else None)
+        wrong = mismatches(answer, reference, count)
+        outcome.results.append(LevelResult(level, count, wrong))
+        reporter.progress(f"verify {level}", count, count, f"{wrong} mismatches")
+    return outcome
+
+
+def _show(reporter: Reporter, level: LevelName, done: int, total: int) -> None:
+    reporter.progress(f"verify {level}", done, total)
+
+
+def _left_out(network: Network, settings: VerifyConfig) -> dict[str, str]:
     """Levels that the run's network does not have by its nature, and why."""
     obstacle = off_rtl_path(network.canonical.graph)
-    return {} if obstacle is None else dict.fromkeys(("finn", "rtl"), str(obstacle))
+    if obstacle is not None:
+        wanted = [level for level in ("netlist", "hls") if level in settings.levels]
+        return dict.fromkeys(("finn", "rtl", *wanted), str(obstacle))
+    if "hls" in settings.levels and (network.run_dir / "folded.onnx").is_file():
+        from flipflow.sim import hls  # noqa: PLC0415 - FINN only where it is needed
+
+        reason = hls.obstacle(network.run_dir)
+        return {} if reason is None else {"hls": reason}
+    return {}
 
 
 def passed(document: dict[str, Any]) -> bool:
     """Whether a verify.json says that everything is equal."""
-    cycles, stalled = document["cycles"], document["stalled"]
+    stalled = document["stalled"]
     return (
         all(level["mismatches"] == 0 for level in document["levels"])
-        and (cycles is None or Cycles(**cycles).equal)
+        and all(cycles.equal for cycles in _all_cycles(document).values())
         and (stalled is None or stalled["mismatches"] == 0)
     )
+
+
+def _all_cycles(document: dict[str, Any]) -> dict[str, Cycles]:
+    """The cycles of the levels that have some; a verify.json of an earlier version knows no netlist."""
+    netlist = document.get("netlist")
+    found = {"rtl": document["cycles"], "netlist": netlist["cycles"] if netlist else None}
+    return {level: Cycles(**cycles) for level, cycles in found.items() if cycles}
 
 
 def mismatches(answer: Answer, reference: Answer, count: int) -> int:
@@ -112,16 +156,16 @@ def mismatches(answer: Answer, reference: Answer, count: int) -> int:
     return int(np.count_nonzero(logits | (answer.classes != reference.classes[:count])))
 
 
-def _count(settings: Any, level: LevelName, available: int) -> int:
-    wanted = {"finn": settings.finn_samples, "rtl": settings.rtl_samples}.get(level, 0)
+def _count(settings: VerifyConfig, level: LevelName, available: int) -> int:
+    wanted = getattr(settings, f"{level}_samples") if level in {"finn", "rtl", "netlist", "hls"} else 0
     return min(wanted, available) if wanted else available
 
 
-def _rtl(network: Network, values: np.ndarray, reporter: Reporter) -> tuple[Answer, Cycles]:
-    """At least a few frames go through, so that there is an interval to measure."""
+def _simulated(network: Network, level: LevelName, values: np.ndarray, reporter: Reporter) -> tuple[Answer, Cycles]:
+    """Images through the rtl or the netlist, at least a few, so that there is an interval to measure."""
     count = len(values)
     fed = np.resize(values, (max(count, _FEWEST_FRAMES), *values.shape[1:]))
-    answer = network.run("rtl", fed, progress=lambda done, total: reporter.progress("verify rtl", done, total))
+    answer = network.run(level, fed, progress=partial(_show, reporter, level), reporter=reporter)
     cycles = compare_cycles(network.accelerator(), answer.details)
     return Answer(answer.logits[:count], answer.classes[:count], answer.details), cycles
 
@@ -168,8 +212,8 @@ def require_equal(document: dict[str, Any], where: Path) -> None:
     ]
     if document["stalled"] and document["stalled"]["mismatches"]:
         wrong.append(f"rtl with stalls: {document['stalled']['mismatches']} of {document['stalled']['samples']}")
-    if document["cycles"] and not Cycles(**document["cycles"]).equal:
-        wrong.append("predicted and measured cycles differ")
+    unequal = [level for level, cycles in _all_cycles(document).items() if not cycles.equal]
+    wrong += [f"predicted and measured cycles differ ({level})" for level in unequal]
     raise FlipflowError(
         "E453",
         f"not everything is equal ({'; '.join(wrong)}).",

@@ -171,16 +171,20 @@ app.command()(synth)
 
 
 @app.command()
-def verify(
+def verify(  # noqa: PLR0913, PLR0917 - a parameter an option
     run_dir: RunArgument,
     samples: Annotated[int | None, typer.Option(min=0, help="Test images for every level; 0 for all.")] = None,
     levels: Annotated[str | None, typer.Option(help="Levels, separated by commas.")] = None,
+    family: Annotated[str | None, typer.Option(help="FPGA family of the netlist: ecp5, gowin, xc7, xcup.")] = None,
+    hlslib: Annotated[Path | None, typer.Option(help="Folder of finn-hlslib, for the level hls.")] = None,
+    ap_types: Annotated[Path | None, typer.Option(help="Folder of the ap_types headers, for the level hls.")] = None,
     set_: SetOption = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Demand equal integers at every level, and predicted cycles equal to measured ones."""
-    overrides = work.verify_overrides(samples, levels) + tuple(set_ or ())
+    tools = {"netlist_family": family, "hlslib": hlslib, "ap_types": ap_types}
+    overrides = work.verify_overrides(samples, levels, tools) + tuple(set_ or ())
     _report(work.stage("verify", run_dir, overrides, force, as_json), as_json)
 
 
@@ -190,7 +194,9 @@ def infer(
     input_: Annotated[
         Path, typer.Option("--input", help=".npz with `images` (and `labels`), or a folder of pictures.")
     ],
-    level: Annotated[str, typer.Option(help="torch, qonnx, finn, integer, rtl, cpu, or cpu:ISA.")] = "integer",
+    level: Annotated[
+        str, typer.Option(help="torch, qonnx, finn, integer, rtl, netlist, hls, cpu, or cpu:ISA.")
+    ] = "integer",
     out: Annotated[Path | None, typer.Option(help=".npz or .json file for `logits` and `class`.")] = None,
     as_json: JsonOption = False,
 ) -> None:

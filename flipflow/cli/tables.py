@@ -16,7 +16,10 @@ def show_summary(outcomes: list[dict[str, Any]], verified: dict[str, Any] | None
     console.print(_levels(verified))
     cycles = verified["cycles"]
     if cycles:
-        console.print(_cycles(cycles, rates))
+        console.print(_cycles(cycles, rates, "RTL"))
+    netlist = verified.get("netlist")
+    if netlist:
+        console.print(_cycles(netlist["cycles"], rates, f"netlist ({netlist['family']})"))
     if verified["accuracy"] is not None:
         samples = next(entry["samples"] for entry in verified["levels"] if entry["level"] == "integer")
         console.print(f"accuracy {verified['accuracy']:.2%} on {samples:,} images of {verified['data']}")
@@ -70,8 +73,8 @@ def _levels(verified: dict[str, Any]) -> Table:
     return table
 
 
-def _cycles(cycles: dict[str, Any], rates: dict[str, Any] | None) -> Table:
-    table = Table("clock cycles", title="the cycle model against the RTL", title_justify="left")
+def _cycles(cycles: dict[str, Any], rates: dict[str, Any] | None, what: str) -> Table:
+    table = Table("clock cycles", title=f"the cycle model against the {what}", title_justify="left")
     for name in ("predicted", "measured"):
         table.add_column(name, justify="right")
     if rates:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 CONFIG = "config.toml"
+_SAMPLES = ("samples", "finn_samples", "rtl_samples", "netlist_samples", "hls_samples")
 
 
 def run(config_path: Path, overrides: tuple[str, ...], out: Path | None, fresh: bool, quiet: bool) -> dict[str, Any]:
@@ -98,11 +100,13 @@ def fold_overrides(fps: float | None, cycles: int | None, clock_mhz: float | Non
     return tuple(pairs)
 
 
-def verify_overrides(samples: int | None, levels: str | None) -> tuple[str, ...]:
-    """The verify verb's options as overrides; --samples holds for every level."""
-    pairs: list[str] = []
+def verify_overrides(
+    samples: int | None, levels: str | None, tools: Mapping[str, str | Path | None] | None = None
+) -> tuple[str, ...]:
+    """The verify verb's options as overrides; --samples holds for every level. tools: values of further keys of [verify]."""
+    pairs = [f"verify.{key}={json.dumps(str(value))}" for key, value in (tools or {}).items() if value is not None]
     if samples is not None:
-        pairs += [f"verify.{key}={samples}" for key in ("samples", "finn_samples", "rtl_samples")]
+        pairs += [f"verify.{key}={samples}" for key in _SAMPLES]
     if levels is not None:
         names = [name.strip() for name in levels.split(",") if name.strip()]
         names = names if "integer" in names else [*names, "integer"]

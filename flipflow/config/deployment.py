@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from flipflow.config.section import Section
 
 LevelName = Literal[
-    "torch", "qonnx", "finn", "integer", "rtl",
+    "torch", "qonnx", "finn", "integer", "rtl", "netlist", "hls",
     "cpu", "cpu:scalar", "cpu:avx2", "cpu:avx512bw", "cpu:avx512", "cpu:neon", "cpu:neon_dot",
 ]  # fmt: skip
 LEVELS: tuple[LevelName, ...] = ("torch", "qonnx", "finn", "integer", "rtl", "cpu")
@@ -56,7 +56,9 @@ class VerifyConfig(Section):
     """What to compare.
 
     levels: which to run; torch is left out where there is no trained module; cpu is the machine's best instruction set, others by
-    name. samples: test images, 0 for all. finn_samples, rtl_samples: fewer for the slow levels, 0 for as many as `samples`.
+    name; netlist and hls take long and are run on request only. samples: test images, 0 for all. finn_samples, rtl_samples,
+    netlist_samples, hls_samples: fewer for the slow levels, 0 for as many as `samples`. netlist_family: FPGA family to synthesise
+    for. hlslib, ap_types: folders of finn-hlslib and of the ap_types headers, for hls; none: see docs/verification.md.
     stalled_samples: of these, how many once more through the RTL with random stalls on both ends. seed: of the stalls, and of the
     images where there is no data set.
     """
@@ -65,6 +67,11 @@ class VerifyConfig(Section):
     samples: int = Field(default=0, ge=0)
     finn_samples: int = Field(default=0, ge=0)
     rtl_samples: int = Field(default=0, ge=0)
+    netlist_samples: int = Field(default=20, ge=0)
+    netlist_family: Literal["ecp5", "gowin", "xc7", "xcup"] = "ecp5"
+    hls_samples: int = Field(default=20, ge=0)
+    hlslib: Path | None = None
+    ap_types: Path | None = None
     stalled_samples: int = Field(default=16, ge=0)
     seed: int = Field(default=0, ge=0)
 
