@@ -25,11 +25,11 @@ class Limits:
     middle: float
 
 
-# ECP5: Lattice FPGA-DS-02012, "sysCLOCK PLL Timing", dividers as Project Trellis' ecppll takes them; the comparison may run slower
-# than the data sheet's 10 MHz there, here not. GW2A-18C: Gowin DS102, "PLL Switching Characteristics", speed grade C8/I7.
+# ECP5: Lattice FPGA-DS-02012, "sysCLOCK PLL Timing"; the slowest comparison as Project Trellis' ecppll has it. GW2A-18C: Gowin
+# DS102, "PLL Switching Characteristics", speed grade C8/I7, and apycula's gowin_pll.
 LIMITS = {
     "ecp5": Limits(
-        range(1, 129), range(1, 81), tuple(range(1, 129)), (10.0, 400.0), (400.0, 800.0), (3.125, 400.0), 600.0
+        range(1, 129), range(1, 81), tuple(range(1, 129)), (3.125, 400.0), (400.0, 800.0), (3.125, 400.0), 600.0
     ),
     "gowin": Limits(
         range(1, 65), range(1, 65), (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128),

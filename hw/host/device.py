@@ -19,7 +19,8 @@ STAMPS = struct.Struct("<II")  # cycles of the first beat in and the last beat o
 MOST_SLOTS = 16
 _SLOT_BITS = 18_432  # one block RAM's worth of images, where more than two slots fit there
 _DIMENSIONS = 3
-# magic, version, slots, network, clock in kHz, 3 sizes (0: none), bits, flags, elements, beats, classes, logit bits, class bits, pe
+# magic, version, slots, network, clock in kHz, 3 sizes (0: none), bits, flags, elements and beats of the input; classes,
+# logit bits, class bits and logits a beat of the output
 _LAYOUT = struct.Struct(f"<4sBB{IDENTITY_BYTES}sI3IBBHIIBBH")
 _SIGNED, _BIPOLAR = 1, 2
 

@@ -13,6 +13,8 @@ module ecp5_pll #(
 );
   logic [5:0] others;  // outputs without a use here
 
+  // Charge pump and loop filter, as ecppll of Project Trellis sets them.
+  (* ICP_CURRENT = "12" *) (* LPF_RESISTOR = "8" *) (* MFG_ENABLE_FILTEROPAMP = "1" *) (* MFG_GMCREF_SEL = "2" *)
   EHXPLLL #(
     .PLLRST_ENA      ("DISABLED"),
     .INTFB_WAKE      ("DISABLED"),
@@ -26,7 +28,7 @@ module ecp5_pll #(
     .CLKFB_DIV       (FeedbackDiv),
     .CLKOP_DIV       (OutputDiv),
     .CLKOP_ENABLE    ("ENABLED"),
-    .CLKOP_CPHASE    (OutputDiv - 1),
+    .CLKOP_CPHASE    ((OutputDiv + 1) / 2 - 1),
     .CLKOP_FPHASE    (0),
     .FEEDBK_PATH     ("CLKOP")
   ) u_pll (
