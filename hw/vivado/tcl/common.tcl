@@ -75,7 +75,7 @@ proc implement {} {
   validate_bd_design
   save_bd_design
   set wrapper [make_wrapper -files [get_files flipflow.bd] -top]
-  add_files -norecurse $wrapper
+  add_files -norecurse [list $wrapper]
   set_property top flipflow_wrapper [current_fileset]
   update_compile_order -fileset sources_1
   launch_runs impl_1 -to_step write_bitstream -jobs $ff(jobs)
