@@ -212,7 +212,9 @@ def _add_product(chain: Chain, step: Product, form: str) -> dict[str, int]:
         "mem_mode": "internal_embedded",
     }
     chain.add("MVAU", step.name, attributes, (*step.leading, outputs), tensors, result)
-    return {"classes": outputs, "scale": 2, "offset": -fan_in} if xnor else {"classes": outputs, "scale": 1, "offset": 0}
+    return (
+        {"classes": outputs, "scale": 2, "offset": -fan_in} if xnor else {"classes": outputs, "scale": 1, "offset": 0}
+    )
 
 
 def _weights(step: Product, act: str) -> "tuple[Tensor, Ints, Ints]":

@@ -182,9 +182,7 @@ def _product(op: "KernelOp", params: dict[str, Any], sliding: Sliding | None) ->
             sums = sums - len(weights) if op.integer("HasMask") else 2 * sums - len(weights)
         levels = _levels(op, params, sums)
     stream = op.in_stream().dtype
-    return Product(
-        op.name, weights, stream, levels, _leading(op), sliding, op.out_stream().elems, op.in_stream().elems
-    )
+    return Product(op.name, weights, stream, levels, _leading(op), sliding, op.out_stream().elems, op.in_stream().elems)
 
 
 def _quantizer(op: "KernelOp", params: dict[str, Any]) -> Quantizer:
