@@ -36,7 +36,7 @@ def require_fit(board: Board, used: Mapping[str, int], run_dir: Path, measured: 
 
 def _advice(board: Board, used: Mapping[str, int], run_dir: Path) -> str:
     words = []
-    cycles = fitting_cycles(run_dir, board.part, used)
+    cycles = fitting_cycles(run_dir, board.part, board.family, used)
     if cycles is not None:
         words.append(f"Fold smaller: `flipflow build {run_dir} --cycles {cycles}` would fit by the estimate.")
     boards = [other.name for other in open_boards() if fits(other.part, used)]
@@ -55,15 +55,15 @@ def fits(part: Part, used: Mapping[str, int]) -> bool:
     return all(used.get(key, 0) <= room[key] * getattr(part, key) for key in _NAMES)
 
 
-def estimated(run_dir: Path) -> dict[str, int] | None:
+def estimated(run_dir: Path, family: str) -> dict[str, int] | None:
     """Estimated LUTs and block RAMs of a run's accelerator as it is folded; None where the run has no folded graph."""
     from flipflow.hw.graph import load_model  # noqa: PLC0415 - FINN takes a second to import
 
     path = run_dir / "folded.onnx"
-    return _sum(load_model(path)) if path.is_file() else None
+    return _sum(load_model(path), family) if path.is_file() else None
 
 
-def fitting_cycles(run_dir: Path, part: Part, used: Mapping[str, int]) -> int | None:
+def fitting_cycles(run_dir: Path, part: Part, family: str, used: Mapping[str, int]) -> int | None:
     """Cycles a frame of the fastest fold, among powers of two, whose estimate fits the part; None where none does.
 
     used: of the fold in force. Where that is known to be more than its estimate, other estimates are scaled by the same factor.
@@ -73,7 +73,7 @@ def fitting_cycles(run_dir: Path, part: Part, used: Mapping[str, int]) -> int | 
     from flipflow.hw.graph import load_model  # noqa: PLC0415
     from flipflow.hw.stitch import stitch  # noqa: PLC0415
 
-    now = estimated(run_dir)
+    now = estimated(run_dir, family)
     if now is None or not (run_dir / "streamlined.onnx").is_file():
         return None
     scale = {key: max(used.get(key, 0) / now[key], 1.0) if now[key] else 1.0 for key in now}
@@ -82,7 +82,7 @@ def fitting_cycles(run_dir: Path, part: Part, used: Mapping[str, int]) -> int | 
     while cycles <= _LARGEST_CYCLES:
         model = convert(load_model(run_dir / "streamlined.onnx"))
         reached = max(layer.cycles for layer in fold(model, FoldRequest(cycles=cycles)))
-        sums = _sum(stitch(model))
+        sums = _sum(stitch(model), family)
         if fits(part, {key: int(sums[key] * scale[key]) for key in sums}):
             return cycles
         if reached == before:  # folded as far as it goes
@@ -91,12 +91,12 @@ def fitting_cycles(run_dir: Path, part: Part, used: Mapping[str, int]) -> int | 
     return None
 
 
-def _sum(model: Any) -> dict[str, int]:
+def _sum(model: Any, family: str) -> dict[str, int]:
     """Estimates of all kernels of a folded graph, FIFOs included."""
     from flipflow.hw.graph import kernels_of  # noqa: PLC0415
 
     ops = kernels_of(model)
     return {
-        "lut": sum(int(op.lut_estimation("")) for op in ops),
-        "bram": sum(int(op.bram_estimation("")) for op in ops),
+        "lut": sum(int(op.lut_estimation(family)) for op in ops),
+        "bram": sum(int(op.bram_estimation(family)) for op in ops),
     }

@@ -70,7 +70,7 @@ def make_bitstream(run_dir: Path, workdir: Path, request: Request, shows: Shows)
     require_tool(nextpnr_of(board))
     require_tool(packer_of(board))
     about = json.loads((run_dir / "accelerator.json").read_text(encoding="utf-8"))
-    require_fit(board, estimated(run_dir) or {}, run_dir, measured=False)
+    require_fit(board, estimated(run_dir, board.family) or {}, run_dir, measured=False)
     shutil.rmtree(workdir, ignore_errors=True)
     workdir.mkdir(parents=True)
     seconds: dict[str, float] = {}
