@@ -73,8 +73,8 @@ def synth_run(run_dir: Path, family: str | None, board: str | None, force: bool,
 
     Raises: FlipflowError E112, E252, E452 (no run, or no RTL in it), E361 (family), E360, E362, E363 (synthesis), E370, E371.
     """
+    from flipflow.hw import netlist  # noqa: PLC0415
     from flipflow.hw.synth.report import AREA, save_area  # noqa: PLC0415
-    from flipflow.hw.synth.run import place_of  # noqa: PLC0415
 
     config = config_of(run_dir, ())
     name = _family(family, board or (config.target.board if family is None else None))
@@ -85,7 +85,7 @@ def synth_run(run_dir: Path, family: str | None, board: str | None, force: bool,
         stage = _stage(name)
         require_inputs(stage, config, run_dir)
         outcome = run_stage(stage, config, run_dir, reporter, force)
-        place = place_of(run_dir, name)
+        place = netlist.folder(run_dir, name)
         area = json.loads((place / AREA).read_text(encoding="utf-8"))
         save_area(area, run_dir / AREA)
         if not quiet:

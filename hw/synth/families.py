@@ -24,7 +24,8 @@ from flipflow.hw.synth.area import Area
 class Family:
     """A family of parts.
 
-    command: Yosys' synthesis pass with its options. no_pads: options for a design whose ports are no pins.
+    command: Yosys' synthesis pass with its options. no_pads: options for a design whose ports are no pins. pads: the pass that
+    gives the ports of a module pads, "" where place and route does it.
     labels: the pass's sections, in order, up to its checks. cells: cost by cell type. lut_inputs: of its LUTs.
     """
 
@@ -35,6 +36,7 @@ class Family:
     no_pads: str
     labels: tuple[str, ...]
     cells: Mapping[str, Area]
+    pads: str = ""
 
 
 def _each(names: str, area: Area) -> dict[str, Area]:
@@ -92,6 +94,7 @@ FAMILIES: Mapping[str, Family] = {
         Family(
             *("gowin", "Gowin GW2A", 4, "synth_gowin -family gw2a -nowidelut"),
             *("-noiopads", _LATTICE_LABELS, _GOWIN),
+            pads="iopadmap -bits -inpad IBUF O:I -outpad OBUF I:O",
         ),
         _xilinx("xc7", "Xilinx 7 series"),
         _xilinx("xcup", "Xilinx UltraScale+"),

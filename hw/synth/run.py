@@ -1,22 +1,18 @@
 """Synthesis of a run's accelerator: runs/<name>/synth/<family>/ with netlist.json, netlist.v, yosys.log and area.json."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from flipflow.errors import FlipflowError
-from flipflow.hw.emit import TOP
+from flipflow.hw import netlist as made
 from flipflow.hw.synth.families import family
 from flipflow.hw.synth.report import AREA, write_area
 from flipflow.hw.synth.yosys import Netlist, Progress, synthesise
 
-FOLDER = "synth"
+ACCELERATOR = "accelerator.json"
 RTL = "rtl"
-
-
-def place_of(run_dir: Path, family_name: str) -> Path:
-    """Folder of a run's netlist for a family."""
-    return run_dir / FOLDER / family_name
 
 
 def synthesise_run(run_dir: Path, family_name: str, progress: Progress | None = None) -> tuple[Netlist, dict[str, Any]]:
@@ -24,15 +20,27 @@ def synthesise_run(run_dir: Path, family_name: str, progress: Progress | None = 
 
     What an earlier synthesis left is removed first, so that no netlist is there that does not belong to the RTL.
 
-    Raises: FlipflowError E452 (the run has no RTL), and as flipflow.hw.synth.yosys.synthesise.
+    Raises: FlipflowError E452 (the run has no RTL), E406 (a file of it is missing), and as flipflow.hw.synth.yosys.synthesise.
     """
     target = family(family_name)
-    rtl = run_dir / RTL
-    sources = sorted(rtl.glob("*.sv"))
-    if TOP not in (path.stem for path in sources):
-        fix = f"Run `flipflow build {run_dir}` first."
-        raise FlipflowError("E452", f"the run has no {RTL}/{TOP}.sv.", str(run_dir), fix)
-    place = place_of(run_dir, target.name)
+    about = _about(run_dir)
+    sources = made.rtl_sources(run_dir, about)
+    place = made.folder(run_dir, target.name)
     shutil.rmtree(place, ignore_errors=True)
-    netlist = synthesise(sources, TOP, target.name, place, memories=rtl, progress=progress)
-    return netlist, write_area(run_dir, netlist, target.name, path=place / AREA)
+    netlist = synthesise(sources, made.TOP, target.name, place, memories=run_dir / RTL, progress=progress)
+    document = write_area(run_dir, netlist, target.name, path=place / AREA)
+    made.mark(run_dir, about, target.name)
+    return netlist, document
+
+
+def _about(run_dir: Path) -> dict[str, Any]:
+    path = run_dir / ACCELERATOR
+    try:
+        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        list(about["sources"])
+    except FileNotFoundError as error:
+        fix = f"Run `flipflow build {run_dir}` first."
+        raise FlipflowError("E452", f"the run has no {ACCELERATOR}.", str(run_dir), fix) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FlipflowError("E406", "it is damaged.", str(path), "Build again.") from error
+    return about

@@ -125,7 +125,7 @@ def _script(
 ) -> list[str]:
     """Yosys' commands, in its working directory."""
     overrides = "".join(f" -G {key}={_literal(value)}" for key, value in params.items())
-    synth = f"{target.command} -top {top}" + ("" if pads else f" {target.no_pads}")
+    synth = f"{target.command} -top {top} {target.no_pads}"
     ends = [*target.labels[1:], "check"]
     return [
         # Hierarchy is kept per instance: every module is named <module>$<path of the instance>.
@@ -133,6 +133,8 @@ def _script(
         f"hierarchy -check -top {top}",
         *(f"setattr -mod -set keep_hierarchy 1 {module}$*" for module in keep),
         *(f"{synth} -run {start}:{end}" for start, end in zip(target.labels, ends, strict=True)),
+        # The family's own pass would give pads to the ports of kept modules as well.
+        *([f"{target.pads} {top}"] if pads and target.pads else []),
         "delete t:$scopeinfo",
         "autoname",
         "hierarchy -check",
