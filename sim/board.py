@@ -162,10 +162,21 @@ def _compile(
     flags = ["-CFLAGS", f"-DHAS_BUTTON={int(button)}", "--Mdir", objects.name, "-o", _TOP]
     _run([str(tools.verilator), *_VERILATE, *flags, *sources, f"../{_MAIN}"], place, tools)
     coroutines = "" if "clang" in tools.versions[1] else "-fcoroutines"
+    runtime_key = cache.digest([*tools.versions, *options, "timing"])
+    runtime = cache.root() / "verilator-runtime" / runtime_key
+    if runtime.is_dir():
+        for item in runtime.iterdir():
+            shutil.copy(item, objects)  # newer than its source, so make takes it as it is
     make = [tools.make, "-j", str(jobs), "-C", objects.name, "-f", f"V{_TOP}.mk", f"CXX={tools.cxx}"]
     _run([*make, f"PYTHON3={sys.executable}", f"CFG_CXXFLAGS_COROUTINES={coroutines}", *options], place, tools)
+    cache.entry("verilator-runtime", runtime_key, lambda shelf: _keep_runtime(objects, shelf))
     (objects / _TOP).rename(place / _TOP)
     shutil.rmtree(objects)
+
+
+def _keep_runtime(objects: Path, shelf: Path) -> None:
+    for item in objects.glob("verilated*.o"):
+        shutil.copy(item, shelf)
 
 
 def _run(command: list[str], place: Path, tools: Toolchain) -> None:

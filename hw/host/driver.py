@@ -71,7 +71,7 @@ class Accelerator:
         Raises: FlipflowError E383 (port), E384 (no answer), E385 (another network), E386 (another build), E387 (pyserial
         is missing), E389 (no flipflow device), E406 (accelerator.json), E452 (the run lacks a file).
         """
-        run_dir = run if run.is_dir() else run.parent
+        run_dir = run.parent if run.suffix == ".json" else run
         accel = _read_accelerator(run_dir)
         expected = Device.of(accel, network_identity(run_dir), 0.0)
         rate = baud or recorded_baud(run_dir) or DEFAULT_BAUD
