@@ -28,8 +28,8 @@ class VivadoBoard(Section):
     shell: what joins the accelerator to its host: the processing system of a Zynq with an AXI DMA, or a PCI Express card with the
     XDMA core. part: full ordering code. board_part: Vivado's name of the board, without its version. stream_bits: widest stream
     word, a power of two. crystal_mhz: oscillator of a Zynq-7000's processing system, which makes the accelerator's clock of it.
-    max_clock_mhz: fastest clock that the shell can make. capacity: of the part. load: how to bring a bitstream in. sources: where
-    every figure was read.
+    max_clock_mhz: fastest clock that the shell can make. capacity: of the part. finn_board: FINN's name of the board, "" where it
+    has none. load: how to bring a bitstream in. sources: where every figure was read.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
@@ -37,6 +37,7 @@ class VivadoBoard(Section):
     flow: Literal["vivado"]
     shell: Shell
     part: str = Field(pattern=r"^xc[a-zA-Z0-9-]+$")
+    finn_board: str = ""
     board_part: str = Field(pattern=r"^[a-z0-9._-]+(:[a-z0-9._-]+)*$")
     stream_bits: Literal[32, 64, 128, 256, 512]
     crystal_mhz: float = Field(default=33.333333, gt=0.0)

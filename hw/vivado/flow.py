@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,10 @@ def bitstream(run_dir: Path, board: Path, clock_mhz: float, reporter: Reporter) 
     """Generate a Vivado project and a driver for the run's accelerator on this board, and run Vivado where there is one.
 
     Writes runs/<name>/bitstream/<board>/, and with Vivado area.json, timing.json and accelerator.bit (.hwh for a Zynq) beside it.
-    Returns: board, folder, files; with Vivado also timing, area, seconds, and `met`, False where the clock is not reached (the
-    bitstream is kept).
-    Raises: FlipflowError E371 (board file), E390 (no Vivado: exit code 3, the project is there), E391 (the clock is none that the
-    board can make), E392 (Vivado died), E393 (the accelerator is larger than the part), E394 (a report cannot be read),
-    E406, E452 (the run).
+    Returns: board, folder, files, timing, area, seconds, made.
+    Raises: FlipflowError E371 (board file), E374 (the clock is not reached; all is written, and the bitstream kept), E390 (no
+    Vivado: exit code 3, the project is there), E391 (the clock is none that the board can make), E392 (Vivado died), E393 (the
+    accelerator is larger than the part), E394 (a report cannot be read), E406, E452 (the run).
     """
     target = load_vivado_board(board)
     _check_clock(target, clock_mhz)
@@ -110,8 +108,21 @@ def _finish(project: Project, run_dir: Path, reporter: Reporter, seconds: float)
         raise FlipflowError("E392", what, "Vivado", f"See {project.folder / 'logs'}.", Exit.CHECK_FAILED)
     for name in made:
         shutil.copyfile(project.folder / name, run_dir / name)
-    reporter.message(_verdict(timing, project, made))
-    return documents | {"seconds": seconds, "met": timing.met, "made": made}
+    _require_timing(timing, project, run_dir)
+    reporter.message(f"{timing.fmax_mhz:.1f} MHz reached, {project.clock_mhz:g} asked for; {', '.join(made)}")
+    return documents | {"seconds": seconds, "made": made}
+
+
+def _require_timing(timing: Timing, project: Project, run_dir: Path) -> None:
+    if timing.met:
+        return
+    where = f"kernel {timing.kernel}" if timing.kernel else "the interconnect around the accelerator"
+    path = f"{timing.start} -> {timing.end}"
+    hold = f"; hold is missed by {-timing.hold_slack:g} ns" if timing.hold_slack < 0 else ""
+    what = f"{timing.fmax_mhz:.1f} MHz achieved, {project.clock_mhz:g} MHz asked for{hold}; critical path in {where} ({path})."
+    safe = f"Ask for --clock-mhz {int(timing.fmax_mhz)}, or fold that kernel otherwise."
+    fix = f"The bitstream is kept, and may fail on the board. {safe}"
+    raise FlipflowError("E374", what, str(run_dir / "timing.json"), fix, Exit.CHECK_FAILED)
 
 
 def _timing(timing: Timing, project: Project) -> dict[str, Any]:
@@ -145,13 +156,3 @@ def _area(table: dict[str, Usage], project: Project, accel: dict[str, Any]) -> d
     whole = table[""]
     estimated = {key: sum(layer[key] for layer in layers.values()) for key in ("lut", "bram")}
     return {"board": project.board.name, "total": vars(whole), "estimated": estimated, "kernels": rows}
-
-
-def _verdict(timing: Timing, project: Project, made: Sequence[str]) -> str:
-    if timing.met:
-        return f"{timing.fmax_mhz:.1f} MHz reached, {project.clock_mhz:g} asked for; {', '.join(made)}"
-    where = f"kernel {timing.kernel}" if timing.kernel else timing.end
-    return (
-        f"timing is not met: {timing.fmax_mhz:.1f} MHz of {project.clock_mhz:g}, critical path in {where} "
-        f"({timing.start} -> {timing.end}); the bitstream is kept, and must not be trusted at this clock"
-    )

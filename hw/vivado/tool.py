@@ -1,4 +1,4 @@
-"""Runs Vivado in batch mode: one script, its log, progress from what it prints, and what it said where it fails."""
+"""Runs Vivado (or another long tool): its log, progress from what it prints, and what it said where it fails."""
 
 import os
 import re
@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from flipflow.errors import Exit, FlipflowError
@@ -36,17 +36,39 @@ def milestone(line: str) -> str | None:
 
 
 def run_script(vivado: Path, script: Path, log: Path, progress: Progress) -> None:
-    """Run a Tcl script in its own folder, to its end; Ctrl-C ends Vivado with all that it started.
+    """Run a Tcl script in its own folder, to its end; progress is told what begins.
 
     Raises: FlipflowError E392 (Vivado does not start, or ends with an error: its last lines, and the log's path).
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
     command = [str(vivado), "-mode", "batch", "-nojournal", "-nolog", "-notrace", "-source", str(script.resolve())]
+
+    def look(line: str) -> None:
+        begun = milestone(line)
+        if begun is not None:
+            progress(begun)
+
+    run_logged(command, script.parent, log, look, f"Vivado, {script.name}")
+
+
+def run_logged(
+    command: Sequence[str],
+    folder: Path,
+    log: Path,
+    look: Progress,
+    name: str,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Run a tool in `folder` with its output in `log`; every line is shown to `look`. Ctrl-C ends it with all it started.
+
+    Raises: FlipflowError E392 (it does not start, or ends with an error: its last lines, and the log's path).
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     try:
         process = subprocess.Popen(
             command,
-            cwd=script.parent,
+            cwd=folder,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -55,7 +77,7 @@ def run_script(vivado: Path, script: Path, log: Path, progress: Progress) -> Non
             start_new_session=True,
         )
     except OSError as error:
-        raise _died(f"it does not start ({error.strerror or error})", [], script, log) from error
+        raise _died(f"it does not start ({error.strerror or error})", [], name, log) from error
     try:
         with log.open("w") as out:
             assert process.stdout is not None
@@ -63,16 +85,14 @@ def run_script(vivado: Path, script: Path, log: Path, progress: Progress) -> Non
                 out.write(line)
                 if line.strip():
                     tail.append(line.rstrip())
-                begun = milestone(line)
-                if begun is not None:
-                    progress(begun)
+                look(line)
         status = process.wait()
     except BaseException:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
         raise
     if status != 0:
-        raise _died(f"it ended with status {status}", _worst(log, tail), script, log)
+        raise _died(f"it ended with status {status}", _worst(log, tail), name, log)
 
 
 def _worst(log: Path, tail: deque[str]) -> list[str]:
@@ -81,7 +101,7 @@ def _worst(log: Path, tail: deque[str]) -> list[str]:
     return errors[-_TAIL_LINES:] or list(tail)
 
 
-def _died(what: str, lines: list[str], script: Path, log: Path) -> FlipflowError:
+def _died(what: str, lines: list[str], name: str, log: Path) -> FlipflowError:
     said = "".join(f"\n    {line}" for line in lines)
     fix = f"The whole log is {log}."
-    return FlipflowError("E392", f"{what}.{said}", f"Vivado, {script.name}", fix, Exit.CHECK_FAILED)
+    return FlipflowError("E392", f"{what}.{said}", name, fix, Exit.CHECK_FAILED)
