@@ -13,6 +13,7 @@ import typer
 from flipflow import __version__
 from flipflow.cli import sweeps, work
 from flipflow.cli.console import show_error
+from flipflow.cli.host import host
 from flipflow.cli.synth import synth
 from flipflow.errors import Exit, FlipflowError
 
@@ -168,6 +169,7 @@ def bitstream(  # noqa: PLR0913, PLR0917 - a parameter an option
 
 
 app.command()(synth)
+app.command()(host)
 
 
 @app.command()
