@@ -5,6 +5,7 @@ whatever follows from others (accumulator widths, output datatypes, output size,
 """
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -77,12 +78,7 @@ def random_kernel(name: str, given: Mapping[str, Any], seed: int) -> "tuple[Kern
         values[key] = _checked(name, key, value, values)
     for knob, size in _FOLDS.get(full, ()):
         _check_fold(name, knob, values[knob], size, values[size])
-    rng = np.random.default_rng(seed)
-    try:
-        params = _CONTENTS.get(full, _nothing)(values, rng)
-    except KeyError as error:
-        what, fix = f"{error} is no datatype.", "Datatypes are BIPOLAR, INT2, INT3, ..., UINT1, UINT2, ..."
-        raise FlipflowError("E364", what, f"kernel {name}", fix) from error
+    params = _CONTENTS.get(full, _nothing)(values, np.random.default_rng(seed))
     return _op(full, values, len(params)), params
 
 
@@ -99,6 +95,9 @@ def _checked(name: str, key: str, value: Any, values: Attributes) -> Any:
     )
     if not fits or (not isinstance(value, str) and any(type(item) is not int for item in numbers)):
         raise FlipflowError("E364", f"{value!r} is not like {old!r}.", where, "Give a value of that form.")
+    if isinstance(value, str) and re.fullmatch(r"BIPOLAR|TERNARY|U?INT([1-9]|[12][0-9]|3[0-2])", value) is None:
+        fix = "Give BIPOLAR, INT2, INT3, ..., UINT1, UINT2, ..., up to 32 bits."
+        raise FlipflowError("E364", f"{value!r} is no datatype.", where, fix)
     if not isinstance(value, str) and key != "PadValue" and min(numbers) < least:
         raise FlipflowError("E364", f"{value!r} is too small.", where, f"Give at least {least}.")
     return value
@@ -137,6 +136,7 @@ def _matrix(values: Attributes, rng: np.random.Generator) -> Params:
 
     from flipflow.hw.layers import plan_sums  # noqa: PLC0415
 
+    unit = "MixedMvtu" if "inputDataType" in values else "XnorMvtu"
     values.setdefault("inputDataType", "BIPOLAR")
     values.setdefault("weightDataType", "BIPOLAR")
     kind, shape = DataType[values["weightDataType"]], (values["MW"], values["MH"])
@@ -144,11 +144,9 @@ def _matrix(values: Attributes, rng: np.random.Generator) -> Params:
     if kind.name == "BIPOLAR":
         weights = rng.choice([-1, 1], shape)
     plan = plan_sums(weights, kind.name, values["inputDataType"], bool(values.get("HasMask", 0)))
-    if plan is None or (plan.op_type == "XnorMvtu") != (
-        values["inputDataType"] == values["weightDataType"] == "BIPOLAR"
-    ):
-        what = f"weights {kind.name} on {values['inputDataType']} are for no matrix unit."
-        raise FlipflowError("E364", what, "weightDataType", "Give BIPOLAR or INTn weights.")
+    if plan is None or plan.op_type != unit:
+        what = f"weights {kind.name} on {values['inputDataType']} are not for this unit."
+        raise FlipflowError("E364", what, "weightDataType", "Give INTn weights, or take xnor_mvtu.")
     values |= {"weightDataType": plan.weight_dtype, "outputDataType": plan.sum_dtype, "AccWidth": plan.acc_width(None)}
     levels = values["Thresholds"]
     if not levels:
