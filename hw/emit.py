@@ -18,6 +18,8 @@ _CHILDREN = {
     "xnor_mvtu": ("mvtu_control", "rom", "threshold_unit", "xnor_popcount"),
     "mixed_mvtu": ("mvtu_control", "rom", "threshold_unit", "xnor_popcount"),
     "threshold": ("rom", "threshold_unit"),
+    "width_converter": ("width_converter_down", "width_converter_up"),
+    "window": ("window_padding",),
 }
 
 

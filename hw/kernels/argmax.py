@@ -40,8 +40,9 @@ class Argmax(KernelOp):
         return self.in_stream().beats
 
     def schedule(self) -> Schedule:
-        """A beat in, a beat out."""
-        steps = {"steps": 1, "consume": 1, "emit_from": 0, "emit_period": 1, "latency": 1}
+        """A beat in, a beat out; a stage for each level of the word's tree of comparisons, one for the frame."""
+        latency = 1 + (self.integer("PE") - 1).bit_length()
+        steps = {"steps": 1, "consume": 1, "emit_from": 0, "emit_period": 1, "latency": latency}
         return {"name": self.name, "model": "steps", **steps}
 
     def lut_estimation(self, fpgapart: str = "") -> int:

@@ -110,18 +110,19 @@ module pool #(
   end else begin : gen_integers
     for (genvar e = 0; e < Elems; e++) begin : gen_elem
       logic [ElemBits-1:0] old_value, new_value, neutral;
-      logic                take;
+      logic                beats, take;
 
-      // What a window starts from: the neutral element of max or min.
-      assign neutral   = use_min[e] ? ~Least : Least;
-      assign old_value = tap_first ? neutral : best[e*ElemBits+:ElemBits];
+      assign neutral   = use_min[e] ? ~Least : Least;  // of max or min: what a window of padding alone gives
+      assign old_value = best[e*ElemBits+:ElemBits];
       assign new_value = data[e*ElemBits+:ElemBits];
       if (Signed) begin : gen_signed
-        assign take = use_min[e] ? $signed(new_value) < $signed(old_value) : $signed(new_value) > $signed(old_value);
+        assign beats = use_min[e] ? $signed(new_value) < $signed(old_value) : $signed(new_value) > $signed(old_value);
       end else begin : gen_unsigned
-        assign take = use_min[e] ? new_value < old_value : new_value > old_value;
+        assign beats = use_min[e] ? new_value < old_value : new_value > old_value;
       end
-      assign result[e*ElemBits+:ElemBits] = (real_tap && take) ? new_value : old_value;
+      // A window's first tap is taken without comparing, so that the neutral element stays out of the comparison.
+      assign take = real_tap && (tap_first || beats);
+      assign result[e*ElemBits+:ElemBits] = take ? new_value : tap_first ? neutral : old_value;
     end
   end
 endmodule

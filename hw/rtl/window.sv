@@ -7,8 +7,8 @@
 // Buffer: a ring of Rows image rows. The writer takes a word while the ring has room (registered state only: a row released
 //   in this cycle counts in the next one); rows that no window needs (from RowsUsed on) are taken and dropped. The reader
 //   steps when its word is there; a word taken in cycle t can be read in t+1. With an output row's last step it releases
-//   the rows above the next output row's top; the writer may then run into the next frame. `occ`, the words stored since
-//   the reader's base row began, goes negative where rows or columns are skipped before they have arrived.
+//   the rows above the next output row's top; the writer may then run into the next frame. The words stored since the
+//   reader's base row began are negative where rows or columns are skipped before they have arrived.
 //   A padded tap waits for nothing: the padding that starts a frame is sent before the frame's first word is there.
 // Latency: 2 cycles from a step to its output word. Initiation interval: the larger of the words of a frame in and the
 //   words of a frame out, once the ring is filled.
@@ -46,8 +46,6 @@ module window #(
   localparam int unsigned VirtualH  = (OfmHeight - 1) * StrideH + KernelH;
   localparam int unsigned VirtualW  = (OfmWidth - 1) * StrideW + KernelW;
   localparam int unsigned RowsUsed  = (VirtualH - PadTop < IfmHeight) ? VirtualH - PadTop : IfmHeight;
-  localparam bit          HasPad    = PadTop > 0 || PadLeft > 0
-                                      || VirtualH - PadTop > IfmHeight || VirtualW - PadLeft > IfmWidth;
   // Most rows an output row can release.
   localparam int unsigned MaxRelease = (StrideH > KernelH) ? StrideH : KernelH;
 
@@ -76,31 +74,34 @@ module window #(
   localparam int NextFrame  = int'(RowsUsed * RowWords) - FrameEnd;
   localparam int Start      = -int'(PadTop * RowWords + PadLeft * WordsPerPixel);
 
-  // The same moves on the ring.
-  function automatic int unsigned on_ring(input int position);
-    int rest;
-    rest    = position % int'(RingWords);
-    on_ring = (rest < 0) ? unsigned'(rest + int'(RingWords)) : unsigned'(rest);
-  endfunction
-
+  // The ring's addresses count modulo its depth: RingWords, or the next power of two where that costs no block RAM (18 kbit,
+  // at least 512 words deep) and saves the wrapping around.
   localparam int unsigned AddrWidth = (RingWords > 1) ? $clog2(RingWords) : 1;
-  localparam int unsigned SumWidth  = AddrWidth + 1;
+  localparam bit          RoundUp   = RingWords <= 512 || Width << AddrWidth <= 16384;
+  localparam int unsigned RingDepth = RoundUp ? 1 << AddrWidth : RingWords;
   localparam int unsigned MaxOcc    = ((Rows > MaxRelease) ? Rows : MaxRelease) * RowWords;
-  localparam int unsigned OccWidth  = $clog2(MaxOcc + 1) + 1;
+  localparam int unsigned FillWidth = $clog2(MaxOcc + RingWords + 1) + 1;
   localparam int unsigned MaxLead   = MaxOcc + (VirtualH + IfmHeight) * RowWords + VirtualW * WordsPerPixel;
   localparam int unsigned LeadWidth = $clog2(MaxLead + 1) + 1;
 
-  // Handshake and pipeline.
-  logic en, step, pad, store, drop, release_rows;
+  function automatic int unsigned on_ring(input int position);
+    int rest;
+    rest    = position % int'(RingDepth);
+    on_ring = (rest < 0) ? unsigned'(rest + int'(RingDepth)) : unsigned'(rest);
+  endfunction
+
+  // Handshake and pipeline. Two sums whose signs are the answers: fill = words stored since the base row began - RingWords,
+  // so that there is room where it is negative; lead = words stored beyond the step's, which is there unless it is negative.
+  logic en, step, pad, store, drop;
   logic valid1_q, pad1_q, out_valid_q;
-  logic signed [OccWidth-1:0] occ_q, release_words;
-  logic signed [LeadWidth-1:0] lead_q, move;  // words stored beyond the one before the step's: it is there if > 0
-  logic [AddrWidth-1:0] rd_addr_q, wr_addr_q;
-  logic [SumWidth-1:0]  rd_addr_sum, ring_move;
+  logic signed [FillWidth-1:0] fill_q, fill_d, fill_move;
+  logic signed [LeadWidth-1:0] lead_q, lead_d, lead_move;
+  logic                        unused_fill, unused_lead;
+  logic [AddrWidth-1:0]        rd_addr_q, rd_addr_d, wr_addr_q, ring_move;
 
   assign en         = out_ready_i || !out_valid_q;
-  assign step       = en && (pad || lead_q > 0);
-  assign in_ready_o = drop || occ_q < $signed(OccWidth'(RingWords));
+  assign step       = en && (pad || !lead_q[LeadWidth-1]);
+  assign in_ready_o = drop || fill_q[FillWidth-1];
   assign store      = in_valid_i && in_ready_o && !drop;
 
   // Loop counters of the step.
@@ -121,7 +122,6 @@ module window #(
   assign pixel_end    = tap_row_end && ky_q == TapYW'(KernelH - 1);
   assign line_end     = pixel_end && ox_q == OutXW'(OfmWidth - 1);
   assign frame_end    = line_end && oy_q == OutYW'(OfmHeight - 1);
-  assign release_rows = step && line_end;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -148,40 +148,73 @@ module window #(
   end
 
   always_comb begin
-    move      = LeadWidth'(1);
-    ring_move = SumWidth'(on_ring(1));
+    lead_move = LeadWidth'(-1);
+    ring_move = AddrWidth'(on_ring(1));
     if (frame_end) begin
-      move      = LeadWidth'(NextFrame);
-      ring_move = SumWidth'(on_ring(NextFrame));
+      lead_move = LeadWidth'(-NextFrame);
+      ring_move = AddrWidth'(on_ring(NextFrame));
     end else if (line_end) begin
-      move      = LeadWidth'(NextLine);
-      ring_move = SumWidth'(on_ring(NextLine));
+      lead_move = LeadWidth'(-NextLine);
+      ring_move = AddrWidth'(on_ring(NextLine));
     end else if (pixel_end) begin
-      move      = LeadWidth'(NextPixel);
-      ring_move = SumWidth'(on_ring(NextPixel));
+      lead_move = LeadWidth'(-NextPixel);
+      ring_move = AddrWidth'(on_ring(NextPixel));
     end else if (tap_row_end) begin
-      move      = LeadWidth'(NextTapRow);
-      ring_move = SumWidth'(on_ring(NextTapRow));
+      lead_move = LeadWidth'(-NextTapRow);
+      ring_move = AddrWidth'(on_ring(NextTapRow));
+    end
+    if (!step) begin
+      lead_move = '0;
     end
   end
 
-  assign rd_addr_sum = SumWidth'(rd_addr_q) + ring_move;
+  // Rows that the end of output row `row` releases: from its top row in the image up to the next one's.
+  function automatic int unsigned released(input int unsigned row);
+    int unsigned top, next;
+    top      = (row * StrideH > PadTop) ? row * StrideH - PadTop : 0;
+    next     = ((row + 1) * StrideH > PadTop) ? (row + 1) * StrideH - PadTop : 0;
+    next     = (next > RowsUsed || row == OfmHeight - 1) ? RowsUsed : next;
+    released = next - ((top > RowsUsed) ? RowsUsed : top);
+  endfunction
+
+  always_comb begin
+    fill_move = -FillWidth'(StrideH * RowWords);
+    for (int unsigned row = 0; row < OfmHeight; row++) begin
+      if (released(row) != StrideH && oy_q == OutYW'(row)) begin
+        fill_move = -FillWidth'(released(row) * RowWords);
+      end
+    end
+    if (!(step && line_end)) begin
+      fill_move = '0;
+    end
+  end
+
+  // The stored word is the carry into one adder.
+  assign {fill_d, unused_fill} = {fill_q, 1'b1} + {fill_move, store};
+  assign {lead_d, unused_lead} = {lead_q, 1'b1} + {lead_move, store};
+
+  if (RoundUp) begin : gen_modulo
+    assign rd_addr_d = rd_addr_q + ring_move;
+  end else begin : gen_wrap
+    logic [AddrWidth:0] sum;
+    assign sum       = {1'b0, rd_addr_q} + {1'b0, ring_move};
+    assign rd_addr_d = AddrWidth'((sum >= (AddrWidth + 1)'(RingWords)) ? sum - (AddrWidth + 1)'(RingWords) : sum);
+  end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      lead_q    <= LeadWidth'(-Start);
-      occ_q     <= '0;
+      lead_q    <= LeadWidth'(-Start - 1);
+      fill_q    <= -FillWidth'(RingWords);
       rd_addr_q <= AddrWidth'(on_ring(Start));
       wr_addr_q <= '0;
     end else begin
-      lead_q <= lead_q + LeadWidth'(store) - (step ? move : '0);
-      occ_q  <= occ_q + OccWidth'(store) - (release_rows ? release_words : '0);
+      lead_q <= lead_d;
+      fill_q <= fill_d;
       if (step) begin
-        rd_addr_q <= (rd_addr_sum >= SumWidth'(RingWords)) ? AddrWidth'(rd_addr_sum - SumWidth'(RingWords))
-                                                           : AddrWidth'(rd_addr_sum);
+        rd_addr_q <= rd_addr_d;
       end
       if (store) begin
-        wr_addr_q <= (wr_addr_q == AddrWidth'(RingWords - 1)) ? '0 : wr_addr_q + AddrWidth'(1);
+        wr_addr_q <= (wr_addr_q == AddrWidth'(RingDepth - 1)) ? '0 : wr_addr_q + AddrWidth'(1);
       end
     end
   end
@@ -213,100 +246,33 @@ module window #(
     assign drop = 1'b0;
   end
 
-  // Row and column of the tap, to tell padding.
-  if (HasPad) begin : gen_pad
-    localparam int unsigned RowW = $clog2(VirtualH + IfmHeight + StrideH + 1) + 1;
-    localparam int unsigned ColW = $clog2(VirtualW + IfmWidth + StrideW + 1) + 1;
-    logic signed [RowW-1:0] iy_q;
-    logic signed [ColW-1:0] ix_q;
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) begin
-        iy_q <= RowW'(-int'(PadTop));
-        ix_q <= ColW'(-int'(PadLeft));
-      end else if (step) begin
-        if (frame_end) begin
-          iy_q <= RowW'(-int'(PadTop));
-        end else if (line_end) begin
-          iy_q <= iy_q + RowW'(int'(StrideH) - int'(KernelH) + 1);
-        end else if (pixel_end) begin
-          iy_q <= iy_q - RowW'(KernelH - 1);
-        end else if (tap_row_end) begin
-          iy_q <= iy_q + RowW'(1);
-        end
-        if (line_end) begin
-          ix_q <= ColW'(-int'(PadLeft));
-        end else if (pixel_end) begin
-          ix_q <= ix_q + ColW'(int'(StrideW) - int'(KernelW) + 1);
-        end else if (tap_row_end) begin
-          ix_q <= ix_q - ColW'(KernelW - 1);
-        end else if (word_end) begin
-          ix_q <= ix_q + ColW'(1);
-        end
-      end
-    end
-    assign pad = iy_q < 0 || iy_q >= $signed(RowW'(IfmHeight)) || ix_q < 0 || ix_q >= $signed(ColW'(IfmWidth));
-  end else begin : gen_no_pad
-    assign pad = 1'b0;
-  end
-
-  // Words to release at the end of an output row.
-  if (PadTop == 0 && (OfmHeight - 1) * StrideH <= RowsUsed) begin : gen_release
-    assign release_words = frame_end ? OccWidth'((RowsUsed - (OfmHeight - 1) * StrideH) * RowWords)
-                                     : OccWidth'(StrideH * RowWords);
-  end else begin : gen_release_clamped
-    localparam int unsigned BaseW = $clog2(VirtualH + IfmHeight + StrideH + 1) + 1;
-    localparam int unsigned LineSteps = OfmWidth * KernelH * KernelW * WordsPerPixel;
-    logic signed [BaseW-1:0] top_q, next_top, base, next_base;  // rows; top_q = oy * StrideH - PadTop
-    logic signed [OccWidth-1:0] words;
-
-    assign next_top = top_q + BaseW'(StrideH);
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) begin
-        top_q <= BaseW'(-int'(PadTop));
-      end else if (release_rows) begin
-        top_q <= frame_end ? BaseW'(-int'(PadTop)) : next_top;
-      end
-    end
-
-    always_comb begin
-      base = top_q;
-      if (top_q < 0) begin
-        base = '0;
-      end else if (top_q > $signed(BaseW'(RowsUsed))) begin
-        base = BaseW'(RowsUsed);
-      end
-      next_base = next_top;
-      if (next_top < 0) begin
-        next_base = '0;
-      end else if (next_top > $signed(BaseW'(RowsUsed)) || oy_q == OutYW'(OfmHeight - 1)) begin
-        next_base = BaseW'(RowsUsed);
-      end
-    end
-
-    // A choice of constants, rather than a multiplication.
-    always_comb begin
-      words = '0;
-      for (int unsigned rows = 1; rows <= MaxRelease; rows++) begin
-        if (next_base - base == BaseW'(rows)) begin
-          words = OccWidth'(rows * RowWords);
-        end
-      end
-    end
-
-    if (LineSteps > 1) begin : gen_early
-      // It does not change within an output row, whose last step is not its first: a cycle of time for the choice.
-      logic signed [OccWidth-1:0] words_q;
-      always_ff @(posedge clk_i) begin
-        words_q <= words;
-      end
-      assign release_words = words_q;
-    end else begin : gen_late
-      assign release_words = words;
-    end
-  end
+  window_padding #(
+    .IfmHeight(IfmHeight),
+    .IfmWidth (IfmWidth),
+    .KernelH  (KernelH),
+    .KernelW  (KernelW),
+    .StrideH  (StrideH),
+    .StrideW  (StrideW),
+    .PadTop   (PadTop),
+    .PadLeft  (PadLeft),
+    .VirtualH (VirtualH),
+    .VirtualW (VirtualW)
+  ) u_padding (
+    .clk_i,
+    .rst_ni,
+    .step_i       (step),
+    .word_end_i   (word_end),
+    .tap_row_end_i(tap_row_end),
+    .pixel_end_i  (pixel_end),
+    .line_end_i   (line_end),
+    .frame_end_i  (frame_end),
+    .pad_o        (pad)
+  );
 
   // Ring, read through its output register, then the stream's output register.
-  logic [Width-1:0]    ring_q [RingWords];
+  // A word that is written while it is read is not used (a padded tap's).
+  (* no_rw_check *)
+  logic [Width-1:0]    ring_q [RingDepth];
   logic [Width-1:0]    word_q;
   logic [OutWidth-1:0] out_data_q;
 

@@ -94,13 +94,15 @@ def argmax(pe: int, folds: int, bits: int) -> Case:
             expected.append(logits | (label | int(nf == folds - 1) << class_bits) << (pe * bits))
     params = {"PE": pe, "NF": folds, "Width": bits}
     instance = Instance(f"argmax{pe}x{folds}", "argmax", params, pe * bits, pe * bits + class_bits, ("out_last_o",))
-    return Case(instance, words, expected, Steps(1, 1, 0, 1, latency=1))
+    # One stage for the frame, one for each level of the tree over PE logits.
+    latency = 1 + {1: 0, 2: 1, 3: 2, 5: 3, 10: 4, 17: 5}[pe]
+    return Case(instance, words, expected, Steps(1, 1, 0, 1, latency=latency))
 
 
-FIFOS = 4
+FIFOS = 7
 CASES = [
-    *(fifo(width, depth) for width, depth in ((8, 2), (1, 3), (33, 16), (5, 70))),
-    *(converter(1, *ratio) for ratio in ((3, 5), (1, 7), (4, 4), (8, 64), (5, 13))),
+    *(fifo(width, depth) for width, depth in ((8, 2), (1, 3), (33, 16), (6, 27), (5, 33), (4, 64), (5, 70))),
+    *(converter(1, *ratio) for ratio in ((3, 5), (1, 7), (4, 4), (8, 64), (5, 13), (2, 1), (1, 2), (12, 3), (8, 1))),
     *(converter(*ratio) for ratio in ((2, 12, 8), (4, 6, 1), (3, 1, 1))),
     pool(3, 1, False, 4, 1),
     pool(1, 1, False, 1, 1),
@@ -117,6 +119,8 @@ CASES = [
     argmax(1, 10, 9),
     argmax(3, 3, 6),
     argmax(5, 2, 3),
+    argmax(17, 1, 4),
+    argmax(2, 4, 5),
 ]
 
 
@@ -131,13 +135,13 @@ def test_stream_kernel(item: Case, traces: dict[str, list[Trace]]) -> None:
 
 
 def test_one_word_a_cycle(traces: dict[str, list[Trace]]) -> None:
-    """In free flow FIFO, thresholds and arg-max take a word every cycle and give it 1, 2 and 1 cycles later."""
+    """In free flow FIFO, thresholds and arg-max take a word every cycle and give it 1, 2 and 3 cycles later."""
     free = RUNS.index(FREE)
     for item, latency in (
         (fifo(8, 2), 1),
         (fifo(5, 70), 1),
         (threshold(3, 4, 6, True, count=7, out_bits=3), 2),
-        (argmax(3, 3, 6), 1),
+        (argmax(3, 3, 6), 3),
     ):
         trace = traces[item.name][free]
         assert trace.accepted == list(range(len(item.words)))
