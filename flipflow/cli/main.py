@@ -191,6 +191,24 @@ def verify(  # noqa: PLR0913, PLR0917 - a parameter an option
 
 
 @app.command()
+def prove(
+    run_dir: RunArgument,
+    family: Annotated[str, typer.Option(help="FPGA family: ecp5, gowin, xc7, xcup.")] = "ecp5",
+    kernel: Annotated[
+        list[str] | None, typer.Option(help="A kernel to prove; may be repeated. All by default.")
+    ] = None,
+    limit: Annotated[float, typer.Option(min=1.0, help="Seconds for each kernel.")] = 120.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove that every kernel's netlist does what its RTL does, for any input; tell those for which the time was too short."""
+    from flipflow.cli import prove as verb  # noqa: PLC0415
+
+    document = verb.prove(run_dir, family, tuple(kernel or ()), limit, as_json)
+    _report(document, as_json)
+    verb.require_proved(document, run_dir)
+
+
+@app.command()
 def infer(
     run_dir: RunArgument,
     input_: Annotated[

@@ -17,6 +17,9 @@ _MODULE = re.compile(r"^[ \t]*module\s+(\w+)\b.*?^[ \t]*endmodule\b", re.DOTALL 
 # Timing has no place here, and Yosys' front ends stumble over some of it.
 _SPECIFY = re.compile(r"^[ \t]*specify\b.*?\bendspecify\b", re.DOTALL | re.MULTILINE)
 _INSTANCE = re.compile(r"^[ \t]*(\w+)\s+(?:#\s*\(|\\?\S+\s*\()", re.MULTILINE)
+_MODULE_TEXT = re.compile(r"^module .*?^endmodule$", re.DOTALL | re.MULTILINE)
+_PORT = re.compile(r"^  (?:input|output|inout) (?:\[\d+:\d+\] )?(\S+?) ?;", re.MULTILINE)
+_VECTOR = re.compile(r"^(  wire \[\d+:\d+\] )(\\\S+ |\w+);", re.MULTILINE)
 # What Yosys' own text earns: connections left open, comparisons of strings of unlike length, `initial q <= x`.
 _WAIVED = "PINMISSING WIDTH INITIALDLY DECLFILENAME UNUSED UNDRIVEN MULTIDRIVEN".split()
 
@@ -72,7 +75,14 @@ def model_source(netlist: str, family: str) -> str:
 def simulation_source(netlist: str, family: str) -> str:
     """Verilog of a netlist with the models of its cells, for Verilator. Raises: as `model_source`."""
     models = model_source(netlist, family)
-    return "".join(f"// verilator lint_off {name}\n" for name in _WAIVED) + netlist + "\n" + models
+    waived = "".join(f"// verilator lint_off {name}\n" for name in _WAIVED)
+    return waived + _MODULE_TEXT.sub(lambda found: _split(found[0]), netlist) + "\n" + models
+
+
+def _split(module: str) -> str:
+    """Let Verilator take vectors apart: where one bit depends on another, the whole would look like a loop."""
+    ports = set(_PORT.findall(module))
+    return _VECTOR.sub(lambda m: m[0] if m[2].strip() in ports else f"{m[1]}{m[2]} /*verilator split_var*/;", module)
 
 
 def _modules(family: str) -> dict[str, str]:
