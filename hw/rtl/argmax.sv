@@ -48,6 +48,8 @@ module argmax #(
       assign logits = in_data_i;
       assign value  = in_data_i;
       assign index  = '0;
+      logic unused;
+      assign unused = ^index;
     end else begin : gen_tree
       logic [Entries-1:0][Width-1:0]      winner;
       logic [Entries-1:0][IndexWidth-1:0] winner_index;
