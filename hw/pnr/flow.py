@@ -14,6 +14,7 @@ from flipflow.hw.pnr.constraints import constraints
 from flipflow.hw.pnr.fit import estimated, require_fit
 from flipflow.hw.pnr.nextpnr import Choice, Routed, nextpnr_of
 from flipflow.hw.pnr.pack import pack, packer_of
+from flipflow.hw.pnr.pins import check_pins
 from flipflow.hw.pnr.results import timing_document
 from flipflow.hw.pnr.seeds import best_of
 from flipflow.hw.pnr.tools import require_tool
@@ -69,6 +70,7 @@ def make_bitstream(run_dir: Path, workdir: Path, request: Request, shows: Shows)
     clock_mhz = float(clock_of(board, request.clock_mhz).mhz)
     require_tool(nextpnr_of(board))
     require_tool(packer_of(board))
+    check_pins(board)
     about = json.loads((run_dir / "accelerator.json").read_text(encoding="utf-8"))
     require_fit(board, estimated(run_dir, board.family) or {}, run_dir, measured=False)
     shutil.rmtree(workdir, ignore_errors=True)

@@ -56,20 +56,24 @@ def nextpnr_of(board: Board) -> Tool:
     return NEXTPNR_ECP5 if board.family == "ecp5" else NEXTPNR_GOWIN
 
 
-def arguments(board: Board, choice: Choice, clock_mhz: float, stem: str) -> list[str]:
-    """nextpnr's command line, all files in its working folder: netlist.json and the board's constraints in, `stem`.* out.
-
-    Timing that is not met is no error of nextpnr's here: the report tells.
-    """
+def design_arguments(board: Board) -> list[str]:
+    """What nextpnr reads, all of it in its working folder: netlist.json and the board's constraints."""
     name = constraints(board)[0]
     if board.family == "ecp5":
         size = board.device.removeprefix("LFE5U-").removesuffix("F")
-        command = [f"--{size}k", "--package", board.package, "--speed", board.speed, "--lpf", name]
-        command += ["--textcfg", f"{stem}.config"]
+        part = [f"--{size}k", "--package", board.package, "--speed", board.speed, "--lpf", name]
     else:
-        command = ["--device", board.part_number, "--vopt", f"family={board.device}", "--vopt", f"cst={name}"]
-        command += ["--write", f"{stem}.json"]
-    command += ["--json", "netlist.json", "--top", "board_top", "--report", f"{stem}.report.json"]
+        part = ["--device", board.part_number, "--vopt", f"family={board.device}", "--vopt", f"cst={name}"]
+    return [*part, "--json", "netlist.json", "--top", "board_top"]
+
+
+def arguments(board: Board, choice: Choice, clock_mhz: float, stem: str) -> list[str]:
+    """nextpnr's command line; it writes `stem`.* into its working folder.
+
+    Timing that is not met is no error of nextpnr's here: the report tells.
+    """
+    output = ["--textcfg", f"{stem}.config"] if board.family == "ecp5" else ["--write", f"{stem}.json"]
+    command = [*design_arguments(board), *output, "--report", f"{stem}.report.json"]
     command += ["--freq", f"{clock_mhz:g}", "--seed", str(choice.seed), "--timing-allow-fail"]
     command += ["--router", choice.router] if choice.router else []
     return command + (["--placer", choice.placer] if choice.placer else [])

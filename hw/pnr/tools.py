@@ -124,7 +124,7 @@ def run_tool(
     process = processes.start([sys.executable, "-c", code, *arguments], workdir)
     try:
         assert process.stdout is not None
-        with log.open("w", encoding="utf-8") as stream:
+        with log.open("w", encoding="utf-8", buffering=1) as stream:  # a line at a time, for who looks on
             for line in process.stdout:
                 stream.write(line)
                 if line.strip():
