@@ -65,7 +65,7 @@ def plan_clock(family: str, oscillator_mhz: float, wanted_mhz: float) -> Clock:
     if source == wanted:
         return Clock(source)
     limits = LIMITS[family]
-    best = min(_clocks(limits, source), key=lambda clock: _rank(clock, limits, wanted), default=None)
+    best = min(_clocks(limits, source, wanted), key=lambda clock: _rank(clock, limits, wanted), default=None)
     if best is None or abs(best.mhz - wanted) > wanted * _TOLERANCE:
         nearest = "" if best is None else f" The nearest is {float(best.mhz):.3f} MHz."
         raise FlipflowError(
@@ -81,13 +81,14 @@ def _rank(clock: Clock, limits: Limits, wanted: Fraction) -> tuple[Fraction, flo
     return abs(clock.mhz - wanted), abs(float(clock.mhz) * clock.output_div - limits.middle), clock.input_div
 
 
-def _clocks(limits: Limits, source: Fraction) -> Iterator[Clock]:
-    """Every clock within the limits, with the output divider that puts the oscillator nearest to its middle."""
+def _clocks(limits: Limits, source: Fraction, wanted: Fraction) -> Iterator[Clock]:
+    """Clocks within the limits: of each input divider those next to `wanted`, the oscillator as near to its middle as can be."""
     for input_div in limits.input_divs:
         compared = source / input_div
         if not limits.compared[0] <= compared <= limits.compared[1]:
             continue
-        for feedback_div in limits.feedback_divs:
+        below = int(wanted / compared)
+        for feedback_div in {below, below + 1} & set(limits.feedback_divs):
             mhz = compared * feedback_div
             fitting = [div for div in limits.output_divs if limits.oscillator[0] <= mhz * div <= limits.oscillator[1]]
             if limits.output[0] <= mhz <= limits.output[1] and fitting:

@@ -1,5 +1,9 @@
 // The ECP5's PLL as synthesis sees it: a box without content (Lattice FPGA-TN-02200, "PLL primitive"; only the parameters that
 // ecp5_pll sets). Place and route knows what is in it; sim/harness/board/EHXPLLL.sv takes its place in simulation.
+// verilator lint_off UNUSEDPARAM
+// verilator lint_off UNUSEDSIGNAL
+// verilator lint_off UNDRIVEN
+// A declaration uses and drives nothing.
 (* blackbox *)
 module EHXPLLL #(
   parameter PLLRST_ENA      = "DISABLED",
@@ -42,3 +46,6 @@ module EHXPLLL #(
   output logic CLKINTFB
 );
 endmodule
+// verilator lint_on UNUSEDPARAM
+// verilator lint_on UNUSEDSIGNAL
+// verilator lint_on UNDRIVEN

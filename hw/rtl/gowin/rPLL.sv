@@ -1,5 +1,9 @@
 // Gowin's PLL as synthesis sees it: a box without content (Gowin UG286; only the parameters that gowin_pll sets). Place and
 // route knows what is in it; sim/harness/board/rPLL.sv takes its place in simulation.
+// verilator lint_off UNUSEDPARAM
+// verilator lint_off UNUSEDSIGNAL
+// verilator lint_off UNDRIVEN
+// A declaration uses and drives nothing.
 (* blackbox *)
 module rPLL #(
   parameter FCLKIN    = "100.0",
@@ -25,3 +29,6 @@ module rPLL #(
   output logic       CLKOUTD3
 );
 endmodule
+// verilator lint_on UNUSEDPARAM
+// verilator lint_on UNUSEDSIGNAL
+// verilator lint_on UNDRIVEN
