@@ -14,7 +14,7 @@ import numpy as np
 from flipflow.hw.graph import load_model
 from flipflow.hw.hls.finn_graph import Chain, Tensor, folding_config, specialise
 from flipflow.hw.hls.signs import rectify
-from flipflow.hw.hls.steps import BIPOLAR, Levels, Network, Pooling, Product, Quantizer, Sliding, read_steps, refusal
+from flipflow.hw.hls.steps import BIPOLAR, Levels, Pooling, Product, Quantizer, Sliding, read_steps, refusal
 
 if TYPE_CHECKING:
     from flipflow.hw.hls.steps import Ints, Step

@@ -44,7 +44,7 @@ class Chain:
         """Keep what the input looks like."""
         self._source = self.shape, self.dtype
 
-    def add(  # noqa: PLR0913, PLR0917 - what an ONNX node has
+    def add(
         self,
         op_type: str,
         name: str,

@@ -37,7 +37,8 @@ def rectify(network: Network) -> Network:
 
 def _first(network: Network) -> Flips:
     channels = network.shape[-1]
-    if network.dtype == BIPOLAR and any(_needs(network.steps, 0, channels) or ()):
+    need = _needs(network.steps, 0, channels) if network.dtype == BIPOLAR else None
+    if need is not None and need.any():
         raise refusal(network.steps[0].name, "a minimum or a border of +1 on the input itself has no place in FINN.")
     return np.zeros(channels, bool)
 
