@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 RTL = Path(__file__).parent / "rtl"
 TEMPLATES = Path(__file__).parent / "templates"
 TOP = "accelerator"
+_MVTU = ("mvtu_accumulator", "mvtu_control", "mvtu_results", "rom", "skid_buffer", "threshold_unit")
 # Modules that an RTL kernel instantiates.
 _CHILDREN = {
-    "xnor_mvtu": ("mvtu_control", "rom", "threshold_unit", "xnor_popcount"),
-    "mixed_mvtu": ("mvtu_control", "rom", "threshold_unit", "xnor_popcount"),
+    "xnor_mvtu": (*_MVTU, "xnor_popcount"),
+    "mixed_mvtu": (*_MVTU, "adder_tree", "mixed_dot", "xnor_popcount"),
     "threshold": ("rom", "threshold_unit"),
     "width_converter": ("width_converter_down", "width_converter_up"),
     "window": ("window_padding",),
@@ -28,11 +29,16 @@ def modules_of(model: Any) -> "list[RtlModule]":
     return [op.rtl_module(params_of(model, op)) for op in kernels_of(model)]
 
 
+def children(module: str) -> tuple[str, ...]:
+    """Modules that an RTL kernel instantiates, at any depth."""
+    return _CHILDREN.get(module, ())
+
+
 def sources(modules: "list[RtlModule]") -> dict[str, str]:
     """SystemVerilog of the kernels in use: file name -> text."""
     names: set[str] = set()
     for module in modules:
-        names |= {module.name, *_CHILDREN.get(module.name, ())}
+        names |= {module.name, *children(module.name)}
     return {f"{name}.sv": (RTL / f"{name}.sv").read_text() for name in sorted(names)}
 
 

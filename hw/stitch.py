@@ -79,7 +79,7 @@ def default_depth(op: "KernelOp") -> int:
     4.
     """
     schedule = op.schedule()
-    replays = schedule["model"] == "steps" and schedule["consume"] < schedule["steps"]
+    replays = schedule["model"] == "mvtu" and schedule["consume"] < schedule["steps"]
     return int(schedule["consume"]) + 2 if replays else SHALLOW_DEPTH
 
 

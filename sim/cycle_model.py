@@ -7,6 +7,8 @@
 - gearbox: in_elems, out_elems, cap (elements). Takes while level + in_elems <= cap, offers while level >= out_elems.
 - steps: steps, consume, emit_from, emit_period, latency. A vector is `steps` steps; steps below `consume` take a word;
   step s emits if s >= emit_from and (s - emit_from) % emit_period == 0; what fires in t is offered in t + latency.
+- mvtu: the same parameters and steps, with a skid buffer behind the last stage: ready depends on registers only, and
+  the stages move on for one cycle when a result is refused, then stand until it is taken.
 - window: sliding-window generator with a ring of `rows` rows, reader order oy, ox, ky, kx, word.
 
 Cycle 0 is the first one out of reset; the source offers its first beat in it. A beat counts in the cycle in which it is
@@ -43,6 +45,7 @@ _PARAMETERS: dict[str, dict[str, int]] = {
         "rows": 1,
         "latency": 1,
     },
+    "mvtu": {"steps": 1, "consume": 1, "emit_from": 0, "emit_period": 1, "latency": 1},
 }
 _MAX_LATENCY = 64  # the model keeps the valid bits of a kernel's stages in one 64-bit word
 _PATIENCE = 10_000  # cycles without any movement; far more than any chain of stages or random stall can hold
@@ -193,7 +196,7 @@ def _inconsistency(kernel: Mapping[str, Any]) -> str:
     """What is wrong between the parameters of one kernel, "" if nothing is."""
     if kernel.get("latency", 1) > _MAX_LATENCY:
         return f"latency {kernel['latency']} is above {_MAX_LATENCY}."
-    if kernel["model"] == "steps":
+    if kernel["model"] in ("steps", "mvtu"):
         if kernel["consume"] > kernel["steps"]:
             return f"consume {kernel['consume']} is above steps {kernel['steps']}."
         if kernel["emit_from"] >= kernel["steps"]:
@@ -232,7 +235,7 @@ def check_beats(pipeline: Sequence[Mapping[str, Any]], in_beats: int, out_beats:
 
 def _exchange(kernel: Mapping[str, Any]) -> tuple[int, int]:
     """Words a kernel takes for how many it gives."""
-    if kernel["model"] == "steps":
+    if kernel["model"] in ("steps", "mvtu"):
         return kernel["consume"], (kernel["steps"] - 1 - kernel["emit_from"]) // kernel["emit_period"] + 1
     if kernel["model"] == "gearbox":
         common = int(np.gcd(kernel["in_elems"], kernel["out_elems"]))

@@ -91,13 +91,21 @@ class Gearbox final : public Kernel {
 };
 
 // `steps` steps a vector; the first `consume` take an input word; a step s emits if s >= emit_from and
-// (s - emit_from) % emit_period == 0.
-class Steps final : public Kernel {
+// (s - emit_from) % emit_period == 0. The stages move unless the last one is refused.
+class Steps : public Kernel {
  public:
   explicit Steps(const int64_t* p)
       : steps_(p[0]), consume_(p[1]), emit_from_(p[2]), emit_period_(p[3]), stages_(p[4]), next_emit_(p[2]) {}
   Flow step(bool in_valid, bool out_ready) override {
     if (out_valid && !out_ready) return {false, false};
+    const Flow flow = move(in_valid);
+    out_valid = last_;
+    return flow;
+  }
+
+ protected:
+  // Moves all stages; afterwards last_ is the valid of the last one.
+  Flow move(bool in_valid) {
     const bool needs = step_ < consume_;
     const bool fire = !needs || in_valid;
     const bool emit = fire && step_ == next_emit_;
@@ -106,15 +114,36 @@ class Steps final : public Kernel {
       step_ = 0;
       next_emit_ = emit_from_;
     }
-    out_valid = stages_.shift(emit);
+    last_ = stages_.shift(emit);
     return {needs, fire};
   }
+  bool last_ = false;
 
  private:
   const int64_t steps_, consume_, emit_from_, emit_period_;
   Stages stages_;
   int64_t step_ = 0;
   int64_t next_emit_;
+};
+
+// The same with a skid buffer behind the last stage: a refused word goes there, and the stages stand until it is taken.
+class SkidSteps final : public Steps {
+ public:
+  using Steps::Steps;
+  Flow step(bool in_valid, bool out_ready) override {
+    if (full_) {
+      full_ = !out_ready;
+      out_valid = full_ || last_;
+      return {false, out_ready};
+    }
+    full_ = last_ && !out_ready;
+    const Flow flow = move(in_valid);
+    out_valid = full_ || last_;
+    return flow;
+  }
+
+ private:
+  bool full_ = false;
 };
 
 struct WindowShape {
@@ -205,6 +234,7 @@ class Pipeline {
       case 1: kernels_.push_back(std::make_unique<Gearbox>(p)); return true;
       case 2: kernels_.push_back(std::make_unique<Steps>(p)); return true;
       case 3: kernels_.push_back(std::make_unique<Window>(p)); return true;
+      case 4: kernels_.push_back(std::make_unique<SkidSteps>(p)); return true;
       default: return false;
     }
   }
@@ -262,7 +292,7 @@ FLIPFLOW_API void* flipflow_cycles_new() { return new (std::nothrow) Pipeline; }
 
 FLIPFLOW_API void flipflow_cycles_free(void* handle) { delete static_cast<Pipeline*>(handle); }
 
-// Adds a kernel; model: 0 fifo, 1 gearbox, 2 steps, 3 window. Returns 1, 0 for an unknown model, -1 without memory.
+// Adds a kernel; model: 0 fifo, 1 gearbox, 2 steps, 3 window, 4 mvtu. Returns 1, 0 for an unknown model, -1 without memory.
 FLIPFLOW_API int32_t flipflow_cycles_add(void* handle, int32_t model, const int64_t* parameters) {
   try {
     return static_cast<Pipeline*>(handle)->add(model, parameters) ? 1 : 0;

@@ -39,7 +39,7 @@ _SIGNATURES = {
 class Pipeline:
     """A chain of kernels out of reset, in the order of the stream.
 
-    models: 0 fifo, 1 gearbox, 2 steps, 3 window. parameters: of each kernel, as its class in sim/cycles.cpp takes them.
+    models: 0 fifo, 1 gearbox, 2 steps, 3 window, 4 mvtu. parameters: of each kernel, as its class in sim/cycles.cpp takes them.
     fifos: how many of the kernels are FIFOs.
 
     After `run`: cycle, the number of cycles stepped; first_accept, the cycle in which the first beat was taken (-1: none);

@@ -6,15 +6,30 @@ the judge.
 
 # A ROM or RAM shallower than this becomes LUTs (measured on ECP5 with Yosys 0.70).
 SHALLOW = 56
+# LUT4s that a block RAM must save to be worth it. There are 402 LUT4s for each in an ECP5-85F, but few designs use all blocks.
+_LUTS_SAVED = 48
 # Depth x width modes of an ECP5 DP16KD, 18 kbit with its parity bits.
 _MODES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 
 
 def memory_blocks(depth: int, width: int) -> int:
     """Block RAMs of a depth x width memory: the cheapest of the block's modes, 0 for shallow ones."""
-    if depth < SHALLOW:
-        return 0
+    return block_rams(depth, width) if depth >= SHALLOW else 0
+
+
+def block_rams(depth: int, width: int) -> int:
+    """Block RAMs of a depth x width memory that lies in them, however shallow."""
     return min(-(-depth // words) * -(-width // bits) for words, bits in _MODES)
+
+
+def rom_luts(depth: int, width: int) -> int:
+    """LUT4s of a ROM in LUTs: 16 words each, and a multiplexer over them; 0 for a single word, which is a constant."""
+    return (2 * -(-depth // 16) - 1) * width if depth > 1 else 0
+
+
+def rom_in_blocks(depth: int, width: int) -> bool:
+    """True where a ROM is to lie in block RAM: where every block saves a good number of LUTs."""
+    return rom_luts(depth, width) >= _LUTS_SAVED * block_rams(depth, width)
 
 
 def memory_luts(depth: int, width: int) -> int:

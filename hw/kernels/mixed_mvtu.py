@@ -6,7 +6,7 @@ sums. There is no multiplier where a factor is bipolar.
 
 from flipflow.hw.kernels.area import mixed_luts
 from flipflow.hw.kernels.base import Parameters, Tensor, flag, is_signed
-from flipflow.hw.kernels.mvtu import MvtuOp
+from flipflow.hw.kernels.mvtu import MvtuOp, popcount_stages
 
 
 class MixedMvtu(MvtuOp):
@@ -17,6 +17,17 @@ class MixedMvtu(MvtuOp):
     def accumulate(self, sums: Tensor) -> Tensor:
         """The sums themselves."""
         return sums
+
+    def sum_stages(self) -> int:
+        """Products, operands before them where both factors are wide, and an adder tree with a register every two
+        levels.
+        """
+        simd, act, weight = self.integer("SIMD"), self.text("inputDataType"), self.weight_bits
+        if act == "BIPOLAR" and weight == 1:
+            return popcount_stages(simd)
+        one_bit = self.in_stream().bits == 1 and not is_signed(act)  # bipolar, or 0 and 1
+        wide = not one_bit and weight > 1
+        return (2 if wide else 1) + ((simd - 1).bit_length() + 1) // 2
 
     def unit_luts(self) -> int:
         """Adder trees and comparators; a multiplier of a x w bits counts a * w LUTs where both factors are wide."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flipflow.hw.kernels.area import memory_blocks, memory_luts
+from flipflow.hw.kernels.area import block_rams, memory_blocks, memory_luts, rom_in_blocks, rom_luts
 from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag
 from flipflow.hw.kernels.rom import bits_of, hex_lines, signed_width
 from flipflow.hw.kernels.thresholding import apply_thresholds, threshold_lines
@@ -44,6 +44,10 @@ class MvtuOp(KernelOp):
     @abstractmethod
     def accumulate(self, sums: Tensor) -> Tensor:
         """Signed dot products to the accumulator's domain, in which the thresholds are."""
+
+    @abstractmethod
+    def sum_stages(self) -> int:
+        """Register stages from a step's word and weights to the sum of their products, as the RTL has them."""
 
     @abstractmethod
     def unit_luts(self) -> int:
@@ -91,29 +95,37 @@ class MvtuOp(KernelOp):
         return nf * sf * self.vectors
 
     def schedule(self) -> Schedule:
-        """NF * SF steps a vector, of which the first SF take a beat; a result every SF steps."""
+        """NF * SF steps a vector, of which the first SF take a beat; a result every SF steps.
+
+        Latency: 1 cycle each to take the word, to read it and its weights, to accumulate and to compare, and those of
+        the sum.
+        """
         nf, sf = self.folds
-        steps = {"steps": nf * sf, "consume": sf, "emit_from": sf - 1, "emit_period": sf, "latency": 4}
-        return {"name": self.name, "model": "steps", **steps}
+        steps = {"steps": nf * sf, "consume": sf, "emit_from": sf - 1, "emit_period": sf}
+        return {"name": self.name, "model": "mvtu", **steps, "latency": 4 + self.sum_stages()}
 
     def lut_estimation(self, fpgapart: str = "") -> int:
-        """LUT4s: the unit, its replay buffer, and those of its ROMs that are too shallow for block RAM."""
-        return self.unit_luts() + sum(memory_luts(depth, width) for depth, width in self.memories())
+        """LUT4s: the unit, and those of its memories that are not in block RAM."""
+        roms = sum(0 if rom_in_blocks(*size) else rom_luts(*size) for size in self.roms())
+        return self.unit_luts() + roms + memory_luts(*self.replay())
 
     def bram_estimation(self, fpgapart: str = "") -> int:
         """18-kbit block RAMs of ROMs and replay buffer."""
-        return sum(memory_blocks(depth, width) for depth, width in self.memories())
+        return sum(block_rams(*size) for size in self.roms() if rom_in_blocks(*size)) + memory_blocks(*self.replay())
 
-    def memories(self) -> list[tuple[int, int]]:
-        """(depth, width) of the weight ROM, the threshold ROM and the replay buffer."""
+    def roms(self) -> list[tuple[int, int]]:
+        """(depth, width) of the weight ROM and of the threshold ROM, if there is one."""
         nf, sf = self.folds
         pe, simd = self.integer("PE"), self.integer("SIMD")
         sizes = [(nf * sf, pe * simd * self.weight_bits)]
         if self.integer("Thresholds"):
             sizes.append((nf, pe * (1 + self.integer("Thresholds") * self.integer("AccWidth"))))
-        if nf > 1:
-            sizes.append((sf, self.in_stream().width))
         return sizes
+
+    def replay(self) -> tuple[int, int]:
+        """(depth, width) of the replay buffer; (0, 0) where nothing is read twice, or where it is a register."""
+        nf, sf = self.folds
+        return (sf, self.in_stream().width) if nf > 1 and sf > 1 else (0, 0)
 
     @property
     def weight_bits(self) -> int:
@@ -160,7 +172,15 @@ class MvtuOp(KernelOp):
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
         """The unit with its ROMs."""
         files, memory = self.rom_parameters(params)
-        return RtlModule(self.module_name(), {**self.common_parameters(), **self.extra_parameters(), **files}, memory)
+        values = {**self.common_parameters(), **self.extra_parameters(), **files, **self.rom_styles()}
+        return RtlModule(self.module_name(), values, memory)
+
+    def rom_styles(self) -> Parameters:
+        """Where the ROMs lie: 1 block RAM, 2 LUTs, as the area model has it."""
+        return {
+            name: 1 if rom_in_blocks(*size) else 2
+            for name, size in zip(("WeightStyle", "ThresholdStyle"), self.roms(), strict=False)
+        }
 
     @abstractmethod
     def module_name(self) -> str:
@@ -169,6 +189,16 @@ class MvtuOp(KernelOp):
     def extra_parameters(self) -> Parameters:
         """Parameters of this unit alone."""
         return {}
+
+
+def popcount_stages(simd: int) -> int:
+    """Register stages of the RTL module xnor_popcount: after every odd level of its tree and after the last.
+
+    Level k counts up to 2^(k+1) - 1 matches; of a power of two from 4 on, one match stays outside the tree.
+    """
+    counted = simd - 1 if simd >= 4 and simd & (simd - 1) == 0 else simd
+    levels = max(1, counted.bit_length() - 1)
+    return levels // 2 + 1
 
 
 def sum_range(weights: Tensor, dtype: str) -> tuple[Tensor, Tensor]:

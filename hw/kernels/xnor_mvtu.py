@@ -2,7 +2,7 @@
 
 from flipflow.hw.kernels.area import xnor_luts
 from flipflow.hw.kernels.base import Tensor
-from flipflow.hw.kernels.mvtu import MvtuOp
+from flipflow.hw.kernels.mvtu import MvtuOp, popcount_stages
 
 
 class XnorMvtu(MvtuOp):
@@ -15,6 +15,10 @@ class XnorMvtu(MvtuOp):
         """p = (s + MW) / 2, or acc2 = s + MW with a mask."""
         fan_in = self.integer("MW")
         return sums + fan_in if self.integer("HasMask") else (sums + fan_in) // 2
+
+    def sum_stages(self) -> int:
+        """Those of the popcount."""
+        return popcount_stages(self.integer("SIMD"))
 
     def unit_luts(self) -> int:
         """XNOR, popcount, accumulator and comparators."""

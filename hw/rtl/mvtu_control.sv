@@ -1,52 +1,44 @@
 // Control and input side of a matrix-vector-threshold unit: step counters, replay buffer, pipeline flags.
 //
 // Function: a vector is SF input words. NF passes over it, one step a word: steps (nf, sf), sf inner. Pass 0 takes the
-// words from the stream and keeps them in the replay buffer, the later passes read them there (in_ready_o is low then).
-// The unit's four pipeline stages move together when `en` = out_ready_i || !out_valid_o:
-//   1 input word (word_o) and weights, 2 products (product_en_o), 3 accumulator (acc_en_o), 4 result (out_en_o).
-// Latency: 4 cycles from the step sf = SF-1 to out_valid_o. Initiation interval: NF*SF cycles a vector, no bubble between.
+//   words from the stream into the replay buffer, from which every pass reads them (in_ready_o is low in the later ones).
+// The unit is a pipeline whose stages move together while en_i (a register, see skid_buffer): a step fires in stage 0, its
+//   weights and its word are read in stage 1, the products are summed in SumStages stages from stage 2 on, the sum is
+//   accumulated in stage 2 + SumStages and compared in the next (mvtu_results).
+// Latency: word_o 2 cycles after the step. Initiation interval: NF*SF cycles a vector, no bubble between vectors.
 module mvtu_control #(
   parameter  int unsigned SF          = 1,  // input words a vector (MW / SIMD)
   parameter  int unsigned NF          = 1,  // output words a vector (MH / PE)
   parameter  int unsigned InWidth     = 1,  // bits an input word
-  localparam int unsigned WeightAddrW = (SF * NF > 1) ? $clog2(SF * NF) : 1,
-  localparam int unsigned FoldAddrW   = (NF > 1) ? $clog2(NF) : 1
+  parameter  int unsigned SumStages   = 1,  // cycles from word_o to the sum of its products
+  localparam int unsigned WeightAddrW = (SF * NF > 1) ? $clog2(SF * NF) : 1
 ) (
   input  logic                   clk_i,
   input  logic                   rst_ni,         // synchronous, active low
+  input  logic                   en_i,           // the pipeline moves
   input  logic                   in_valid_i,
   output logic                   in_ready_o,
   input  logic [InWidth-1:0]     in_data_i,
-  output logic                   out_valid_o,
-  input  logic                   out_ready_i,
-  output logic                   weight_en_o,    // stage 1: a step fires; read the weight ROM
   output logic [WeightAddrW-1:0] weight_addr_o,  // stage 1: nf * SF + sf
-  output logic [InWidth-1:0]     word_o,         // input word of the step in stage 1
-  output logic                   product_en_o,   // stage 2: take the products of word_o and the weights
-  output logic                   acc_en_o,       // stage 3: take the products into the accumulator
-  output logic                   acc_first_o,    // stage 3: they start a new sum
-  output logic                   fold_en_o,      // stage 3: they end the sum; read the threshold ROM
-  output logic [FoldAddrW-1:0]   fold_addr_o,    // stage 3: nf of that sum
-  output logic                   out_en_o        // stage 4: the accumulator is a whole sum; take the result
+  output logic [InWidth-1:0]     word_o,         // stage 2: input word of the step
+  output logic                   soon_o,         // stage 1 + SumStages: the step ends a sum
+  output logic                   step_o,         // stage 2 + SumStages: there is a step
+  output logic                   last_o          // stage 2 + SumStages: it ends a sum
 );
   localparam int unsigned WordAddrW = (SF > 1) ? $clog2(SF) : 1;
 
-  if (SF < 1 || NF < 1 || InWidth < 1) begin : gen_check_size
-    $error("mvtu_control: SF, NF and InWidth must be at least 1");
+  if (SF < 1 || NF < 1 || InWidth < 1 || SumStages < 1) begin : gen_check_size
+    $error("mvtu_control: SF, NF, InWidth and SumStages must be at least 1");
   end
 
-  logic en, fire, word_last, vector_last;
+  logic fire, word_last, vector_last;
   logic feed_q;  // pass 0: the step needs an input word
   logic [WordAddrW-1:0]   word_addr_q;
-  logic [WeightAddrW-1:0] weight_addr_q;
-  logic valid1_q, first1_q, last1_q;
-  logic valid2_q, first2_q, last2_q;
-  logic valid3_q, last3_q;
-  logic out_valid_q;
+  logic [WeightAddrW-1:0] weight_addr_q, read_addr_q;
+  logic [SumStages+1:0]   step_q, last_q;  // bit i: stage i + 1
 
-  assign en          = out_ready_i || !out_valid_q;
-  assign fire        = en && (in_valid_i || !feed_q);
-  assign in_ready_o  = en && feed_q;
+  assign fire        = en_i && (in_valid_i || !feed_q);
+  assign in_ready_o  = en_i && feed_q;
   assign word_last   = word_addr_q == WordAddrW'(SF - 1);
   assign vector_last = weight_addr_q == WeightAddrW'(SF * NF - 1);
 
@@ -66,77 +58,50 @@ module mvtu_control #(
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      valid1_q    <= 1'b0;
-      valid2_q    <= 1'b0;
-      valid3_q    <= 1'b0;
-      out_valid_q <= 1'b0;
-    end else if (en) begin
-      valid1_q    <= fire;
-      valid2_q    <= valid1_q;
-      valid3_q    <= valid2_q;
-      out_valid_q <= valid3_q && last3_q;
+      step_q <= '0;
+      last_q <= '0;
+    end else if (en_i) begin
+      step_q <= (SumStages + 2)'({step_q, fire});
+      last_q <= (SumStages + 2)'({last_q, fire && word_last});
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (en) begin
-      first1_q <= word_addr_q == '0;
-      last1_q  <= word_last;
-      first2_q <= first1_q;
-      last2_q  <= last1_q;
-      last3_q  <= last2_q;
+    if (en_i) begin
+      read_addr_q <= weight_addr_q;
     end
   end
 
-  // The sums end in the order of their channel folds.
-  if (NF > 1) begin : gen_fold
-    logic [FoldAddrW-1:0] fold_addr_q;
+  // A word is read in the cycle after it was written. Later words are written to other places, so that the order of reading
+  // and writing in one cycle does not matter.
+  logic [InWidth-1:0] word_q;
+  if (NF > 1 && SF > 1) begin : gen_replay
+    (* no_rw_check *) logic [InWidth-1:0] replay_q [SF];
+    logic [WordAddrW-1:0] replay_addr_q;
     always_ff @(posedge clk_i) begin
-      if (!rst_ni) begin
-        fold_addr_q <= '0;
-      end else if (fold_en_o) begin
-        fold_addr_q <= (fold_addr_q == FoldAddrW'(NF - 1)) ? '0 : fold_addr_q + FoldAddrW'(1);
-      end
-    end
-    assign fold_addr_o = fold_addr_q;
-  end else begin : gen_no_fold
-    assign fold_addr_o = '0;
-  end
-
-  // Stage 1 word: the stream's, or the replay buffer's.
-  logic [InWidth-1:0] stream_word_q;
-  always_ff @(posedge clk_i) begin
-    if (fire && feed_q) begin
-      stream_word_q <= in_data_i;
-    end
-  end
-
-  if (NF > 1) begin : gen_replay
-    logic [InWidth-1:0] replay_q [SF];
-    logic [InWidth-1:0] replay_word_q;
-    logic               from_stream_q;
-    always_ff @(posedge clk_i) begin
-      if (fire && feed_q) begin
+      if (in_valid_i && in_ready_o) begin
         replay_q[word_addr_q] <= in_data_i;
       end
-      if (fire && !feed_q) begin
-        replay_word_q <= replay_q[word_addr_q];
-      end
-      if (fire) begin
-        from_stream_q <= feed_q;
+      if (en_i) begin
+        replay_addr_q <= word_addr_q;
+        word_q        <= replay_q[replay_addr_q];
       end
     end
-    assign word_o = from_stream_q ? stream_word_q : replay_word_q;
-  end else begin : gen_no_replay
-    assign word_o = stream_word_q;
+  end else begin : gen_one_word
+    logic [InWidth-1:0] first_q;
+    always_ff @(posedge clk_i) begin
+      if (in_valid_i && in_ready_o) begin
+        first_q <= in_data_i;
+      end
+      if (en_i) begin
+        word_q <= first_q;
+      end
+    end
   end
 
-  assign weight_en_o   = fire;
-  assign weight_addr_o = weight_addr_q;
-  assign product_en_o  = en && valid1_q;
-  assign acc_en_o      = en && valid2_q;
-  assign acc_first_o   = first2_q;
-  assign fold_en_o     = en && valid2_q && last2_q;
-  assign out_en_o      = en && valid3_q && last3_q;
-  assign out_valid_o   = out_valid_q;
+  assign weight_addr_o = read_addr_q;
+  assign word_o        = word_q;
+  assign soon_o        = last_q[SumStages];
+  assign step_o        = step_q[SumStages+1];
+  assign last_o        = last_q[SumStages+1];
 endmodule

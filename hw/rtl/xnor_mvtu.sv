@@ -5,26 +5,29 @@
 //   (mask ? 2 * popcount : SIMD), 0..2*MW, so that a padded (mask = 0) word adds nothing to the dot product.
 //   The dot product is s = 2p - MW, or acc2 - MW.
 // Steps: for nf in NF = MH/PE: for sf in SF = MW/SIMD; the input is taken in pass nf = 0 and replayed later (mvtu_control).
-// Latency: 4 cycles from the step sf = SF-1. Initiation interval: NF*SF cycles a vector.
+// Latency: 4 + SumStages cycles from the step sf = SF-1; SumStages (xnor_popcount) is 1 up to SIMD = 4, 2 up to 16, 3 up to
+//   64, 4 up to 256, ... Initiation interval: NF*SF cycles a vector. in_ready_o does not depend on out_ready_i.
 // Encoding: bit 1 = +1, bit 0 = -1. in_data_i = {mask if HasMask, SIMD bits}, input sf*SIMD+i in bit i; mask 1 = real.
 //   out_data_o: channel nf*PE+pe in bits pe*OutBits and up.
 //   WeightFile: NF*SF words, word nf*SF+sf, bit pe*SIMD+i = weight of channel nf*PE+pe and input sf*SIMD+i.
 //   ThresholdFile (NumThresholds > 0): NF words of PE groups, group pe lowest first, each {invert, T_{N-1}, ..., T_0} with
 //   T ascending, unsigned, AccWidth bits, in the domain of the accumulator (p, or acc2 with HasMask).
 module xnor_mvtu #(
-  parameter  int unsigned MW            = 8,     // inputs (fan-in K)
-  parameter  int unsigned MH            = 8,     // outputs
-  parameter  int unsigned SIMD          = 8,     // inputs a cycle; divides MW
-  parameter  int unsigned PE            = 8,     // outputs a cycle; divides MH
-  parameter  bit          HasMask       = 1'b0,  // in_data_i carries a mask bit (zero padding)
-  parameter  int unsigned NumThresholds = 1,     // thresholds a channel; 0: raw sums s out
-  parameter  int unsigned OutBits       = 1,     // bits a channel out
-  parameter  int          OutBias       = 0,     // result when no threshold is passed
-  parameter  int unsigned AccWidth      = 4,     // accumulator and threshold bits; >= $clog2(MW+1), or $clog2(2*MW+1)
-  parameter               WeightFile    = "",    // $readmemh file of the weights
-  parameter               ThresholdFile = "",    // $readmemh file of the thresholds; unused for raw sums
-  localparam int unsigned InWidth       = SIMD + (HasMask ? 1 : 0),
-  localparam int unsigned OutWidth      = PE * OutBits
+  parameter  int unsigned MW             = 8,     // inputs (fan-in K)
+  parameter  int unsigned MH             = 8,     // outputs
+  parameter  int unsigned SIMD           = 8,     // inputs a cycle; divides MW
+  parameter  int unsigned PE             = 8,     // outputs a cycle; divides MH
+  parameter  bit          HasMask        = 1'b0,  // in_data_i carries a mask bit (zero padding)
+  parameter  int unsigned NumThresholds  = 1,     // thresholds a channel; 0: raw sums s out
+  parameter  int unsigned OutBits        = 1,     // bits a channel out
+  parameter  int          OutBias        = 0,     // result when no threshold is passed
+  parameter  int unsigned AccWidth       = 4,     // accumulator and threshold bits; >= $clog2(MW+1), or $clog2(2*MW+1)
+  parameter               WeightFile     = "",    // $readmemh file of the weights
+  parameter               ThresholdFile  = "",    // $readmemh file of the thresholds; unused for raw sums
+  parameter  int unsigned WeightStyle    = 0,      // where the weights lie (see rom)
+  parameter  int unsigned ThresholdStyle = 0,      // where the thresholds lie
+  localparam int unsigned InWidth        = SIMD + (HasMask ? 1 : 0),
+  localparam int unsigned OutWidth       = PE * OutBits
 ) (
   input  logic                clk_i,
   input  logic                rst_ni,       // synchronous, active low
@@ -38,11 +41,13 @@ module xnor_mvtu #(
   localparam int unsigned SF          = MW / SIMD;
   localparam int unsigned NF          = MH / PE;
   localparam int unsigned WeightAddrW = (SF * NF > 1) ? $clog2(SF * NF) : 1;
-  localparam int unsigned FoldAddrW   = (NF > 1) ? $clog2(NF) : 1;
-  localparam int unsigned CountWidth  = $clog2(SIMD + 1);
-  localparam int unsigned AddWidth    = HasMask ? CountWidth + 1 : CountWidth;  // what a step adds: 0..SIMD or 0..2*SIMD
+  // As in xnor_popcount: matches it counts in its tree, its levels and its latency.
+  localparam int unsigned Counted     = (SIMD >= 4 && 2 ** $clog2(SIMD) == SIMD) ? SIMD - 1 : SIMD;
+  localparam bit          HasExtra    = Counted != SIMD;
+  localparam int unsigned CountWidth  = $clog2(Counted + 1);
+  localparam int unsigned SumStages   = (Counted > 3) ? ($clog2(Counted + 1) - 1) / 2 + 1 : 1;
+  localparam int unsigned AddWidth    = HasMask ? $clog2(SIMD + 1) + 1 : CountWidth;  // what a step adds, less its carry
   localparam int unsigned MinAccWidth = HasMask ? $clog2(2 * MW + 1) : $clog2(MW + 1);
-  localparam int unsigned ThrWidth    = 1 + NumThresholds * AccWidth;
 
   if (SIMD < 1 || PE < 1 || SF * SIMD != MW || NF * PE != MH) begin : gen_check_fold
     $error("xnor_mvtu: SIMD must divide MW and PE must divide MH");
@@ -54,114 +59,111 @@ module xnor_mvtu #(
     $error("xnor_mvtu: OutBits cannot hold the raw sums -MW..MW");
   end
 
-  logic                   weight_en, product_en, acc_en, acc_first, fold_en, out_en;
+  logic                   en, soon, step, last;
   logic [WeightAddrW-1:0] weight_addr;
-  logic [FoldAddrW-1:0]   fold_addr;
   logic [InWidth-1:0]     word;
   logic [PE*SIMD-1:0]     weights;
+  logic [PE*AddWidth-1:0] values;
+  logic [PE-1:0]          carries;
 
   mvtu_control #(
-    .SF     (SF),
-    .NF     (NF),
-    .InWidth(InWidth)
+    .SF       (SF),
+    .NF       (NF),
+    .InWidth  (InWidth),
+    .SumStages(SumStages)
   ) u_control (
     .clk_i,
     .rst_ni,
+    .en_i         (en),
     .in_valid_i,
     .in_ready_o,
     .in_data_i,
-    .out_valid_o,
-    .out_ready_i,
-    .weight_en_o  (weight_en),
     .weight_addr_o(weight_addr),
     .word_o       (word),
-    .product_en_o (product_en),
-    .acc_en_o     (acc_en),
-    .acc_first_o  (acc_first),
-    .fold_en_o    (fold_en),
-    .fold_addr_o  (fold_addr),
-    .out_en_o     (out_en)
+    .soon_o       (soon),
+    .step_o       (step),
+    .last_o       (last)
   );
 
   rom #(
     .Width  (PE * SIMD),
     .Depth  (NF * SF),
-    .MemFile(WeightFile)
+    .MemFile(WeightFile),
+    .Style  (WeightStyle)
   ) u_weights (
     .clk_i,
-    .en_i  (weight_en),
+    .en_i  (en),
     .addr_i(weight_addr),
     .data_o(weights)
   );
 
-  logic [PE*ThrWidth-1:0] thresholds;
-  if (NumThresholds > 0) begin : gen_thresholds
-    rom #(
-      .Width  (PE * ThrWidth),
-      .Depth  (NF),
-      .MemFile(ThresholdFile)
-    ) u_thresholds (
-      .clk_i,
-      .en_i  (fold_en),
-      .addr_i(fold_addr),
-      .data_o(thresholds)
-    );
-  end else begin : gen_no_thresholds
-    assign thresholds = '0;
+  // The mask bit of the step whose count is ready.
+  logic mask;
+  if (HasMask) begin : gen_mask
+    logic [SumStages-1:0] mask_q;
+    always_ff @(posedge clk_i) begin
+      if (en) begin
+        mask_q <= SumStages'({mask_q, word[InWidth-1]});
+      end
+    end
+    assign mask = mask_q[SumStages-1];
+  end else begin : gen_no_mask
+    assign mask = 1'b1;
     logic unused;
-    assign unused = ^{fold_en, fold_addr, thresholds};
+    assign unused = mask;
   end
 
   for (genvar pe = 0; pe < PE; pe++) begin : gen_pe
     logic [CountWidth-1:0] count;
-    logic [AddWidth-1:0]   add_d, add_q;
-    logic [AccWidth-1:0]   acc_q;
-    logic [OutBits-1:0]    value_d, value_q;
+    logic                  extra;
 
     xnor_popcount #(
       .Width(SIMD)
     ) u_popcount (
+      .clk_i,
+      .en_i    (en),
       .act_i   (word[SIMD-1:0]),
       .weight_i(weights[pe*SIMD+:SIMD]),
-      .count_o (count)
+      .count_o (count),
+      .extra_o (extra)
     );
 
     if (HasMask) begin : gen_mask
-      assign add_d = word[InWidth-1] ? {count, 1'b0} : AddWidth'(SIMD);
+      // 2 * (count + extra) = {count, extra} + extra.
+      assign values[pe*AddWidth+:AddWidth] = mask ? AddWidth'({count, extra}) : AddWidth'(SIMD);
+      assign carries[pe] = mask && extra;
     end else begin : gen_no_mask
-      assign add_d = count;
+      assign values[pe*AddWidth+:AddWidth] = count;
+      assign carries[pe] = extra;
     end
-
-    if (NumThresholds > 0) begin : gen_quantize
-      threshold_unit #(
-        .AccWidth     (AccWidth),
-        .Signed       (1'b0),
-        .NumThresholds(NumThresholds),
-        .OutBits      (OutBits),
-        .OutBias      (OutBias)
-      ) u_threshold (
-        .acc_i  (acc_q),
-        .word_i (thresholds[pe*ThrWidth+:ThrWidth]),
-        .value_o(value_d)
-      );
-    end else if (HasMask) begin : gen_raw_mask
-      assign value_d = OutBits'(acc_q) - OutBits'(MW);
-    end else begin : gen_raw
-      assign value_d = OutBits'({acc_q, 1'b0}) - OutBits'(MW);
-    end
-
-    always_ff @(posedge clk_i) begin
-      if (product_en) begin
-        add_q <= add_d;
-      end
-      if (acc_en) begin
-        acc_q <= acc_first ? AccWidth'(add_q) : acc_q + AccWidth'(add_q);
-      end
-      if (out_en) begin
-        value_q <= value_d;
-      end
-    end
-
-    assign out_data_o[pe*OutBits+:OutBits] = value_q;
   end
+
+  mvtu_results #(
+    .PE            (PE),
+    .NF            (NF),
+    .Width         (AddWidth),
+    .Signed        (1'b0),
+    .HasCarry      (HasExtra),
+    .OneStep       (SF == 1),
+    .AccWidth      (AccWidth),
+    .NumThresholds (NumThresholds),
+    .OutBits       (OutBits),
+    .OutBias       (OutBias),
+    .RawShift      (HasMask ? 0 : 1),
+    .RawOffset     (MW),
+    .ThresholdFile (ThresholdFile),
+    .ThresholdStyle(ThresholdStyle)
+  ) u_results (
+    .clk_i,
+    .rst_ni,
+    .en_o   (en),
+    .soon_i (soon),
+    .step_i (step),
+    .last_i (last),
+    .value_i(values),
+    .carry_i(carries),
+    .out_valid_o,
+    .out_ready_i,
+    .out_data_o
+  );
 endmodule

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from kernel_cases import Case, mem, pack
 from numpy.typing import NDArray
-from spec_model import Steps
+from spec_model import SkidSteps, mvtu_latency
 
 from flipflow.sim.kernel_bench import Instance
 
@@ -40,6 +40,11 @@ class Unit:
     @property
     def nf(self) -> int:
         return self.mh // self.pe
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a vector's last step to its last result."""
+        return mvtu_latency(self.simd, self.act_bits, self.act_signed, self.act_bipolar, self.weight_bits)
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, ...], bits: int, signed: bool, bipolar: bool) -> Ints:
@@ -101,7 +106,8 @@ def case(unit: Unit, seed: int) -> Case:
     ]
     module = "mixed_mvtu" if unit.mixed else "xnor_mvtu"
     instance = Instance(unit.name, module, params, in_width, unit.pe * unit.out_bits, files=files)
-    return Case(instance, words, expected, Steps(unit.nf * unit.sf, unit.sf, unit.sf - 1, unit.sf, latency=4))
+    steps = SkidSteps(unit.nf * unit.sf, unit.sf, unit.sf - 1, unit.sf, unit.latency)
+    return Case(instance, words, expected, steps, registered=True)
 
 
 def domain(unit: Unit, sums: Ints) -> tuple[Ints, int, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from spec_model import mvtu_latency
 
 MAX_BEATS = 1500  # a frame, at any point of a chain: keeps the runs short
 
@@ -202,11 +203,13 @@ class Draw:
             "WeightFile": self.rom(chain, "w", sf * nf, pe * stream.elems * weight_bits),
             "ThresholdFile": self.rom(chain, "t", nf, pe * (1 + thresholds * acc)),
         }
+        bipolar, signed = stream.bits == 1, False
         if not binary:
-            bipolar = stream.bits == 1
+            signed = not bipolar and self.chance(0.5)
             parameters |= {"ActBits": stream.bits, "ActBipolar": bipolar, "WeightBits": weight_bits}
-            parameters |= {"ActSigned": not bipolar and self.chance(0.5)}
-        model = {"model": "steps", "steps": nf * sf, "consume": sf, "latency": 4}
+            parameters |= {"ActSigned": signed}
+        latency = mvtu_latency(stream.elems, stream.bits, signed, bipolar, weight_bits)
+        model = {"model": "mvtu", "steps": nf * sf, "consume": sf, "latency": latency}
         model |= {"emit_from": sf - 1, "emit_period": sf}
         sink = Stream(height, width, outputs, bits, pe)
         self.add(chain, "xnor_mvtu" if binary else "mixed_mvtu", parameters, model, sink)

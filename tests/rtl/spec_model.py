@@ -58,6 +58,42 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class SkidSteps(Steps):
+    """The same with a skid buffer: a refused result goes there; input and pipeline stand from the next cycle on."""
+
+    def __call__(self, offered: str, ready: str) -> Beats:
+        pipe, step, kept = Pipe(self.latency), 0, False
+        taken: list[int] = []
+        sent: list[int] = []
+        for t, (valid, take) in enumerate(zip(offered, ready, strict=True)):
+            if (kept or pipe.full) and take == "1":
+                sent.append(t)
+            if kept:
+                kept = take == "0"
+                continue
+            kept = pipe.full and take == "0"
+            needs = step < self.consume
+            if needs and valid == "1":
+                taken.append(t)
+            fires = not needs or valid == "1"
+            emits = step >= self.emit_from and (step - self.emit_from) % self.emit_period == 0
+            pipe.move(fires and emits)
+            step = (step + fires) % self.steps
+        return taken, sent
+
+
+def mvtu_latency(simd: int, act_bits: int, act_signed: bool, act_bipolar: bool, weight_bits: int) -> int:
+    """Cycles from a step to the result it completes: take, read, products and their sum, accumulate, compare."""
+    if act_bipolar and weight_bits == 1:
+        # A level counts up to 3, 7, 15, ... matches, a power of two one more; registers after levels 1, 3, 5 and the last.
+        levels = next(level for level in range(1, 8) if simd <= 2 ** (level + 1))
+        return 4 + {1: 1, 2: 2, 3: 2, 4: 3, 5: 3, 6: 4, 7: 4}[levels]
+    one_bit = act_bits == 1 and not act_signed  # bipolar, or 0 and 1
+    depth = next(depth for depth in range(7) if simd <= 2**depth)  # of a binary tree with a register every two levels
+    return 4 + (1 if one_bit or weight_bits == 1 else 2) + {0: 0, 1: 1, 2: 1, 3: 2, 4: 2, 5: 3, 6: 3}[depth]
+
+
+@dataclass(frozen=True)
 class Window:
     """Sliding-window generator; see the parameters of the kernel."""
 

@@ -59,6 +59,9 @@ REFUSED: list[tuple[str, dict[str, int | str]]] = [
     ("threshold", {"AccWidth": 7}),
     ("pool", {"Taps": 0}),
     ("argmax", {"PE": 0}),
+    ("rom", {"Style": 3}),
+    ("mvtu_control", {"SumStages": 0}),
+    ("skid_buffer", {"Width": 0}),
 ]
 
 

@@ -60,12 +60,12 @@ def test_mvtu(item: Case, traces: dict[str, list[Trace]]) -> None:
 
 @pytest.mark.parametrize(("unit", "item"), list(zip(XNOR + MIXED, CASES, strict=True)), ids=lambda item: item.name)
 def test_no_bubbles(unit: Unit, item: Case, traces: dict[str, list[Trace]]) -> None:
-    """Freely flowing, a vector takes NF*SF cycles, its words enter one a cycle, results come 4 cycles later."""
+    """Freely flowing, a vector takes NF*SF cycles, its words enter one a cycle, results come `latency` cycles later."""
     trace = traces[item.name][RUNS.index(FREE)]
     fold = unit.nf * unit.sf
     starts = [vector * fold for vector in range(unit.vectors)]
     assert trace.accepted == [start + sf for start in starts for sf in range(unit.sf)]
-    assert trace.cycles == [start + nf * unit.sf + unit.sf - 1 + 4 for start in starts for nf in range(unit.nf)]
+    assert trace.cycles == [start + nf * unit.sf + unit.sf - 1 + unit.latency for start in starts for nf in range(unit.nf)]
 
 
 def random_unit(rng: np.random.Generator, index: int) -> Unit:

@@ -85,7 +85,7 @@ def test_mvtu_memories_by_hand() -> None:
     assert module.memory == {"fc0_weights.mem": ["b", "e"], "fc0_thresholds.mem": ["2103"]}
     assert (module.name, module.parameters["PE"], module.parameters["HasMask"]) == ("xnor_mvtu", 2, Bits(0, 1))
     assert op.schedule() == {
-        "name": "fc0", "model": "steps", "steps": 2, "consume": 2, "emit_from": 1, "emit_period": 2, "latency": 4,
+        "name": "fc0", "model": "mvtu", "steps": 2, "consume": 2, "emit_from": 1, "emit_period": 2, "latency": 5,
     }  # fmt: skip
 
 
