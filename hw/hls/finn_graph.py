@@ -121,6 +121,8 @@ def _implementations(model: Any, part: str, specialize: Any) -> Any:
         raise FlipflowError("E395", f"FINN cannot specialise the layers ({error}).", part, fix) from error
     for node in model.graph.node:
         node.name = names[node.output[0]]
+        if node.op_type == "Thresholding_hls":  # an attribute that only the specialised layer has
+            getCustomOp(node).set_nodeattr("mem_mode", "internal_embedded")
     return model
 
 

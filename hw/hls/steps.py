@@ -165,7 +165,8 @@ def _sliding(op: "KernelOp") -> Sliding:
 
 
 def _whole(values: Any) -> Ints:
-    return np.rint(np.asarray(values)).astype(np.int64)
+    whole: Ints = np.rint(np.asarray(values)).astype(np.int64)
+    return whole
 
 
 def _leading(op: "KernelOp") -> tuple[int, ...]:
