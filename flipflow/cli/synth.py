@@ -110,7 +110,8 @@ def synth_kernel(request: KernelRequest, family: str | None, board: str | None, 
             op.rtl_module(params), name, lambda share, note: reporter.progress("synthesis", 100 * share, 100, note)
         )
         reporter.progress("synthesis", 100, 100, "done")
-    document = kernel_document(op, found, name) | {"seed": request.seed}
+    document = kernel_document(op, found, name)
+    document |= {"kernel": request.name, "attributes": request.attributes, "seed": request.seed}
     (row,) = document["kernels"]
     if row["kind"] == _BINARY:
         document["lut_per_binary_op"] = round(row["lut"] / (2 * row["pe"] * row["simd"]), 4)

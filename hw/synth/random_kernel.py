@@ -155,7 +155,7 @@ def _matrix(values: Attributes, rng: np.random.Generator) -> Params:
     draws = rng.normal(middle[:, None], spread[:, None], (values["MH"], levels))
     thresholds = np.clip(np.sort(np.rint(draws), axis=1), plan.low[:, None], plan.high[:, None]).astype(np.int64)
     values |= {"outputDataType": _levels_dtype(levels), "AccWidth": plan.acc_width(thresholds)}
-    return {"weights": weights, "thresholds": thresholds, "invert": rng.integers(0, 2, values["MH"])}
+    return {"weights": weights, "thresholds": thresholds, "invert": rng.integers(0, 2, (values["MH"],))}
 
 
 def _levels_dtype(levels: int) -> str:
@@ -175,7 +175,7 @@ def _thresholds(values: Attributes, rng: np.random.Generator) -> Params:
     thresholds = np.sort(rng.integers(low, high + 1, (values["Channels"], levels)), axis=1)
     width = signed_width(low, high) if low < 0 else unsigned_width(high)
     values |= {"outputDataType": _levels_dtype(levels), "AccWidth": width}
-    return {"thresholds": thresholds, "invert": rng.integers(0, 2, values["Channels"])}
+    return {"thresholds": thresholds, "invert": rng.integers(0, 2, (values["Channels"],))}
 
 
 def _ring(values: Attributes, rng: np.random.Generator) -> Params:
