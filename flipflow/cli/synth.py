@@ -62,6 +62,8 @@ def synth(  # noqa: PLR0913, PLR0917 - a parameter an option
         result = synth_run(run_dir, family, board, force, as_json)
     else:
         assert kernel is not None
+        if force:
+            raise FlipflowError("E106", "--force goes with a run.", f"--kernel {kernel}", "Leave it away.")
         request = KernelRequest(kernel, sizes | _attributes(attribute or []), seed or 0)
         result = synth_kernel(request, family, board, as_json)
     if as_json:

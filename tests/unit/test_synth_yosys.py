@@ -211,6 +211,7 @@ def test_the_verb_on_a_kernel(tmp_path: Path) -> None:
         (("runs/x", "--pe", "4"), "E106"),
         (("runs/x",), "E112"),
         (("--kernel", "mvu", "--family", "ecp5", "--board", "ulx3s-85f"), "E106"),
+        (("--kernel", "mvu", "--force"), "E106"),
         (("--kernel", "fifo", "--attribute", "Depth"), "E364"),
         (("--kernel", "fifo", "--board", "ulx3s-58f"), r"(?s)E370.*ulx3s-85f"),
     ],
