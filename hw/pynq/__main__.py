@@ -28,7 +28,8 @@ def main() -> int:
             started = time.monotonic()
             answers = fpga.infer(images)
             seconds = time.monotonic() - started
-        np.savez_compressed(options.out, logits=answers.logits, **{"class": answers.classes})
+        found = {"logits": answers.logits, "class": answers.classes}
+        np.savez_compressed(options.out, allow_pickle=False, **found)
     except (AcceleratorError, OSError, ValueError) as error:
         print(f"flipflow_driver: {error}", file=sys.stderr)
         return 2

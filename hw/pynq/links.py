@@ -139,7 +139,7 @@ class XdmaLink:
         failures: list[OSError] = []
 
         def send() -> None:
-            view, done = memoryview(np.ascontiguousarray(data)), 0
+            view, done = memoryview(data.tobytes()), 0
             try:
                 while done < len(view):
                     done += os.write(self._files["h2c_0"], view[done:])

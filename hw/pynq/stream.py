@@ -13,8 +13,8 @@ def pack(images: np.ndarray, stream: dict[str, Any]) -> np.ndarray:
     """Bytes of a packet, uint8 [n]: every beat, element 0 in its low bits, in as many words as it needs."""
     beats, elems, bits = stream["beats_per_frame"], stream["elems_per_beat"], stream["bits"]
     values = (images > 0) if stream["bipolar"] else images
-    planes = np.ascontiguousarray(values, dtype="<i8").reshape(len(images), beats, elems, 1).view(np.uint8)
-    planes = np.unpackbits(planes, axis=-1, count=bits, bitorder="little").reshape(len(images), beats, elems * bits)
+    octets = np.ascontiguousarray(values, dtype="<i8").reshape(len(images), beats, elems, 1).view(np.uint8)
+    planes = np.unpackbits(octets, axis=-1, count=bits, bitorder="little").reshape(len(images), beats, elems * bits)
     beat_bits = stream["words_per_frame"] // beats * stream["word_bits"]
     padded = np.zeros((len(images), beats, beat_bits), np.uint8)
     padded[..., : elems * bits] = planes

@@ -53,9 +53,9 @@ def read_timing(path: Path) -> Timing:
     """summary.txt of tcl/common.tcl. Raises: FlipflowError E394 (missing, or not in this form)."""
     try:
         values = dict(line.split(maxsplit=1) for line in path.read_text().splitlines() if line.strip())
-        numbers = [float(values[key]) for key in ("slack", "hold_slack", "period")]
-        return Timing(*numbers, values["from"], values["to"], values["version"])
-    except (OSError, KeyError, ValueError, TypeError) as error:
+        slack, hold_slack, period = (float(values[key]) for key in ("slack", "hold_slack", "period"))
+        return Timing(slack, hold_slack, period, values["from"], values["to"], values["version"])
+    except (OSError, KeyError, ValueError) as error:
         raise _unreadable(path, str(error)) from error
 
 

@@ -24,7 +24,7 @@ _FLAGS = (
     *("--no-timing", "-O3", "--x-assign", "fast", "--x-initial", "unique", "--output-split", "0"),
 )
 _MAKE = (
-    *("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2"),
+    *("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0"),
     *("CFG_CXXFLAGS_STD=-std=gnu++17", "CFG_CXXFLAGS_PCH_I=-include", "CFG_LDLIBS_THREADS=-pthread"),
 )
 
