@@ -136,7 +136,7 @@ def _check_options(board: "Board", options: BitstreamOptions) -> None:
 def _stage(board: "Board", options: BitstreamOptions) -> Stage:
     """The stage of a board: what it reads, writes and depends on.
 
-    It writes area.json as well, which is not among its outputs: `flipflow synth` may write its own there, and that is no reason to
+    It writes area.json as well, which is not among its outputs: `flipflow synth` may write its own there, which is no reason to
     place and route again.
     """
     place = f"{FOLDER}/{board.name}"

@@ -1,15 +1,15 @@
 """From a built run to a bitstream: board top, synthesis, place and route, packing."""
 
-import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from flipflow.hw.boards import Board
+from flipflow.hw.netlist import rtl_sources
 from flipflow.hw.pnr.constraints import constraints
 from flipflow.hw.pnr.fit import estimated, require_fit
 from flipflow.hw.pnr.nextpnr import Choice, Routed, nextpnr_of
@@ -19,19 +19,11 @@ from flipflow.hw.pnr.results import timing_document
 from flipflow.hw.pnr.seeds import best_of
 from flipflow.hw.pnr.tools import require_tool
 from flipflow.hw.synth.area import Area
+from flipflow.hw.synth.run import read_accelerator
 from flipflow.hw.synth.yosys import Netlist, synthesise
+from flipflow.sim.reporter import Reporter
 
 STEM = "accelerator"
-
-
-class Shows(Protocol):
-    """Where progress goes; the command line's reporter is one."""
-
-    def message(self, text: str) -> None:
-        """One line worth reading."""
-
-    def progress(self, task: str, done: float, total: float, note: str = "") -> None:
-        """Move the bar `task`."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +50,12 @@ class Bitstream:
     routed: Routed
 
 
-def make_bitstream(run_dir: Path, workdir: Path, request: Request, shows: Shows) -> Bitstream:
+def make_bitstream(run_dir: Path, workdir: Path, request: Request, reporter: Reporter) -> Bitstream:
     """Make the bitstream of run_dir/rtl for a board in the folder `workdir`, which is emptied first and keeps every log.
 
-    Raises: FlipflowError E350, E376 (a tool is not installed), E36x (synthesis), E372 (a wrong pin), E373 (does not fit), E375
-    (a tool died), E377 (no placement or routing). A clock that is not met is no error here: see `results.require_timing`.
+    Raises: FlipflowError E406, E452 (the run), E350, E376 (a tool is not installed), E36x (synthesis), E372 (a wrong pin), E373
+    (does not fit), E375 (a tool died), E377 (no placement or routing), E38x (the board top). A clock that is not met is no error
+    here: see `results.require_timing`.
     """
     from flipflow.hw.board_top import clock_of  # noqa: PLC0415
 
@@ -71,27 +64,27 @@ def make_bitstream(run_dir: Path, workdir: Path, request: Request, shows: Shows)
     require_tool(nextpnr_of(board))
     require_tool(packer_of(board))
     check_pins(board)
-    about = json.loads((run_dir / "accelerator.json").read_text(encoding="utf-8"))
+    about = read_accelerator(run_dir)
     require_fit(board, estimated(run_dir, board.family) or {}, run_dir, measured=False)
     shutil.rmtree(workdir, ignore_errors=True)
     workdir.mkdir(parents=True)
     seconds: dict[str, float] = {}
     with _timed(seconds, "synthesis"):
-        netlist = _netlist(run_dir, workdir, request, about, shows)
+        netlist = _netlist(run_dir, workdir, request, about, reporter)
     _require_area(board, netlist.area, run_dir)
     with _timed(seconds, "place_and_route"):
-        routed = _route(workdir, request, clock_mhz, about, netlist, shows)
+        routed = _route(workdir, request, clock_mhz, about, netlist, reporter)
     with _timed(seconds, "packing"):
-        shows.progress("packing", 0, 1)
+        reporter.progress("packing", 0, 1)
         file = pack(board, routed[0].output, STEM)
-        shows.progress("packing", 1, 1, file.name)
+        reporter.progress("packing", 1, 1, file.name)
     clocks = request.clock_mhz, clock_mhz
     document = timing_document(board, clocks, routed, seconds | {"total": sum(seconds.values())}, file.name)
     _tidy(workdir, routed)
     return Bitstream(file, document, netlist, routed[0])
 
 
-def _netlist(run_dir: Path, workdir: Path, request: Request, about: dict[str, Any], shows: Shows) -> Netlist:
+def _netlist(run_dir: Path, workdir: Path, request: Request, about: dict[str, Any], reporter: Reporter) -> Netlist:
     """Write the board top and the constraints into workdir, and synthesise them with the run's RTL."""
     from flipflow.hw.board_top import board_top  # noqa: PLC0415
     from flipflow.hw.host.network import network_identity  # noqa: PLC0415
@@ -103,8 +96,8 @@ def _netlist(run_dir: Path, workdir: Path, request: Request, about: dict[str, An
     for file, content in {**texts, name: text}.items():
         (workdir / file).write_text(content, encoding="utf-8")
     sources = [workdir / file for file in texts if file.endswith((".sv", ".v"))]
-    sources += sorted((run_dir / "rtl").glob("*.sv"))
-    shows.progress("synthesis", 0, 100)
+    sources += rtl_sources(run_dir, about)
+    reporter.progress("synthesis", 0, 100)
     netlist = synthesise(
         sources,
         "board_top",
@@ -112,10 +105,10 @@ def _netlist(run_dir: Path, workdir: Path, request: Request, about: dict[str, An
         workdir,
         memories=run_dir / "rtl",
         pads=request.board.family == "gowin",
-        progress=lambda share, note: shows.progress("synthesis", min(100 * share, 99), 100, note),
+        progress=lambda share, note: reporter.progress("synthesis", min(100 * share, 99), 100, note),
     )
     area = netlist.area
-    shows.progress("synthesis", 100, 100, f"{area.lut:,} LUT4, {area.ff:,} flip-flops, {area.bram} block RAMs")
+    reporter.progress("synthesis", 100, 100, f"{area.lut:,} LUT4, {area.ff:,} flip-flops, {area.bram} block RAMs")
     return netlist
 
 
@@ -124,13 +117,13 @@ def _require_area(board: Board, area: Area, run_dir: Path) -> None:
 
 
 def _route(
-    workdir: Path, request: Request, clock_mhz: float, about: dict[str, Any], netlist: Netlist, shows: Shows
+    workdir: Path, request: Request, clock_mhz: float, about: dict[str, Any], netlist: Netlist, reporter: Reporter
 ) -> Sequence[Routed]:
     kernels = [entry["name"] for entry in about["pipeline"]]
     cells = netlist.area.lut + netlist.area.ff
 
     def show(seed: int, percent: float, phase: str) -> None:
-        shows.progress(f"nextpnr, seed {seed}", percent, 100, phase)
+        reporter.progress(f"nextpnr, seed {seed}", percent, 100, phase)
 
     return best_of(request.board, request.choice, request.seeds, clock_mhz, workdir, kernels, cells, show)
 

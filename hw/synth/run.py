@@ -23,7 +23,7 @@ def synthesise_run(run_dir: Path, family_name: str, progress: Progress | None = 
     Raises: FlipflowError E452 (the run has no RTL), E406 (a file of it is missing), and as flipflow.hw.synth.yosys.synthesise.
     """
     target = family(family_name)
-    about = _about(run_dir)
+    about = read_accelerator(run_dir)
     sources = made.rtl_sources(run_dir, about)
     place = made.folder(run_dir, target.name)
     shutil.rmtree(place, ignore_errors=True)
@@ -33,11 +33,13 @@ def synthesise_run(run_dir: Path, family_name: str, progress: Progress | None = 
     return netlist, document
 
 
-def _about(run_dir: Path) -> dict[str, Any]:
+def read_accelerator(run_dir: Path) -> dict[str, Any]:
+    """accelerator.json of a run. Raises: FlipflowError E452 where it is not there, E406 where it is damaged."""
     path = run_dir / ACCELERATOR
     try:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         list(about["sources"])
+        [entry["name"] for entry in about["pipeline"]]
     except FileNotFoundError as error:
         fix = f"Run `flipflow build {run_dir}` first."
         raise FlipflowError("E452", f"the run has no {ACCELERATOR}.", str(run_dir), fix) from error
