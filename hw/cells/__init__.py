@@ -16,7 +16,7 @@ _HERE = Path(__file__).parent
 _MODULE = re.compile(r"^[ \t]*module\s+(\w+)\b.*?^[ \t]*endmodule\b", re.DOTALL | re.MULTILINE)
 # Timing has no place here, and Yosys' front ends stumble over some of it.
 _SPECIFY = re.compile(r"^[ \t]*specify\b.*?\bendspecify\b", re.DOTALL | re.MULTILINE)
-_INSTANCE = re.compile(r"^[ \t]*(\w+)\s+(?:#\s*\(|\\?\S+\s*\()", re.MULTILINE)
+_INSTANCE = re.compile(r"^[ \t]*(\w+)\s+(?:#\s*\(|\\\S+\s+\(|\w+\s*\()", re.MULTILINE)
 _MODULE_TEXT = re.compile(r"^module .*?^endmodule$", re.DOTALL | re.MULTILINE)
 _PORT = re.compile(r"^  (?:input|output|inout) (?:\[\d+:\d+\] )?(\S+?) ?;", re.MULTILINE)
 _VECTOR = re.compile(r"^(  wire \[\d+:\d+\] )(\\\S+ |\w+);", re.MULTILINE)

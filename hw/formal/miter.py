@@ -20,6 +20,8 @@ _PORT = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", re.MULTILINE)
 _LOG = "miter.log"
 _TO_WORDS = ("proc", "flatten", "opt_clean", "opt -full")
 _TO_BITS = ("opt -full", "memory_map", "opt", "dffunmap")
+# The power-up values of a netlist are its own, and the reset makes them needless.
+_FROM_ZERO = ("setattr -unset init w:m.*", "setundef -init -zero")
 _TO_AIG = ("techmap", "opt", "dffunmap", "simplemap", "opt_clean", "setundef -zero", "aigmap", "opt_clean")
 
 
@@ -90,7 +92,7 @@ def _bench(gate: str) -> str:
     pins = ", ".join(f".in_{name}(in_{name}{' & started' if name == 'rst_ni' else ''})" for name, _ in inputs)
     return (
         f"module bench (\n  input clk,\n{ports}  output differ\n);\n"
-        "  reg started;\n  wire trigger;\n  always @(posedge clk) started <= 1;\n"
+        "  reg started = 0;\n  wire trigger;\n  always @(posedge clk) started <= 1;\n"
         f"  miter m (.in_clk_i(clk), {pins}, .trigger(trigger));\n  assign differ = trigger & started;\nendmodule\n"
     )
 
@@ -117,8 +119,7 @@ def _script(pair: Pair) -> list[str]:
         *("design -copy-from gold gold", "design -copy-from gate gate"),
         *("miter -equiv -flatten gold gate miter", "delete gold gate"),
         *("read_verilog bench.v", "hierarchy -top bench", "proc", "flatten", "opt -full"),
-        # All registers start at 0: the power-up values of a netlist are its own, and its RTL's reset makes them needless.
-        *("setundef -undriven -zero", "setattr -unset init w:*", "setundef -init -zero"),
+        *("setundef -undriven -zero", *_FROM_ZERO),
         *_TO_AIG,
         "write_aiger -zinit miter.aig",
     ]
