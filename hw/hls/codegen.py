@@ -140,9 +140,10 @@ def _cpp_type(dtype: Any) -> str:
 
 
 def _main(ops: list[Any], files: list[str], calls: list[str], widths: list[int]) -> str:
+    from finn.util.basic import MAX_ALLOWED_AP_INT_W  # noqa: PLC0415
+
     source, sink = ops[0].get_folded_input_shape(), ops[-1].get_folded_output_shape()
     bits = ops[0].get_input_datatype().bitwidth()
-    widest = max(*widths, *(op.get_ap_int_max_w() for op in ops if op.onnx_node.op_type.endswith("_hls")))
     tops = [file for file in files if file.rpartition("/")[2].startswith("top_")]
     spaces = [f'namespace {file.partition("/")[0]}_space {{\n#include "{file}"\n}}' for file in tops]
     streams = [f'  hls::stream<ap_uint<{width}>> s{index}("s{index}");' for index, width in enumerate(widths)]
@@ -150,7 +151,7 @@ def _main(ops: list[Any], files: list[str], calls: list[str], widths: list[int])
     element = _cpp_type(ops[-1].get_output_datatype())
     inputs, outputs = int(np.prod(source)), int(np.prod(sink))
     return "\n".join([
-        f"#define AP_INT_MAX_W {widest}",
+        f"#define AP_INT_MAX_W {MAX_ALLOWED_AP_INT_W}",
         "#define HLS_CONSTEXPR_ENABLE",
         '#include "bnn-library.h"',
         '#include "flipflow_layers.hpp"',
