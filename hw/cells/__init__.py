@@ -21,7 +21,7 @@ _MODULE_TEXT = re.compile(r"^module .*?^endmodule$", re.DOTALL | re.MULTILINE)
 _PORT = re.compile(r"^  (?:input|output|inout) (?:\[\d+:\d+\] )?(\S+?) ?;", re.MULTILINE)
 _VECTOR = re.compile(r"^(  wire \[\d+:\d+\] )(\\\S+ |\w+);", re.MULTILINE)
 # What Yosys' own text earns: connections left open, comparisons of strings of unlike length, `initial q <= x`.
-_WAIVED = "PINMISSING WIDTH INITIALDLY DECLFILENAME UNUSED UNDRIVEN MULTIDRIVEN".split()
+_WAIVED = "PINMISSING WIDTH INITIALDLY DECLFILENAME UNUSED UNDRIVEN MULTIDRIVEN SPLITVAR".split()
 
 
 _KEYWORDS = frozenset(
