@@ -154,7 +154,10 @@ class XdmaLink:
         while len(answer) < size:
             if time.monotonic() > until or failures:
                 raise AcceleratorError(f"{len(answer)} of {size} bytes of answers came ({failures or 'timeout'}).")
-            answer += self._receive(size - len(answer))
+            received = self._receive(size - len(answer))
+            if not received:
+                raise AcceleratorError(f"The card ended its answers after {len(answer)} of {size} bytes.")
+            answer += received
         sender.join(max(0.0, until - time.monotonic()))
         return np.frombuffer(bytes(answer), dtype=np.uint8)
 

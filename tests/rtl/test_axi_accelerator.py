@@ -18,10 +18,10 @@ from flipflow.sim.cycle_model import predict
 CONTROL, STATUS, PACKET_FRAMES = 0x008, 0x00C, 0x010
 FRAMES_IN, FRAMES_OUT, CUT_SHORT, LATENCY, INTERVAL = 0x080, 0x084, 0x088, 0x08C, 0x090
 SLAVE_ERROR = 2
-WIDTHS = (8, 64)  # a beat of the small accelerator takes two words, or one
+WIDTHS = (8, pytest.param(64, marks=pytest.mark.slow))  # a beat of the small accelerator takes two words, or one
 
 
-@pytest.fixture(scope="module", params=WIDTHS, ids=lambda bits: f"{bits} bits")
+@pytest.fixture(scope="module", params=WIDTHS, ids=str)
 def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("axi")
     rtl, accel = accelerator(folder)
