@@ -58,7 +58,7 @@ class VerifyConfig(Section):
     levels: which to run; torch is left out where there is no trained module; cpu is the machine's best instruction set, others by
     name; netlist and hls take long and are run on request only. samples: test images, 0 for all. finn_samples, rtl_samples,
     netlist_samples, hls_samples: fewer for the slow levels, 0 for as many as `samples`. netlist_family: FPGA family to synthesise
-    for. hlslib, ap_types: folders of finn-hlslib and of the ap_types headers, for hls; none: see docs/verification.md.
+    for. hlslib, ap_types: folders of finn-hlslib and of the ap_types headers, for hls; none: see docs/hls.md.
     stalled_samples: of these, how many once more through the RTL with random stalls on both ends. seed: of the stalls, and of the
     images where there is no data set.
     """
