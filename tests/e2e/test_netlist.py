@@ -84,6 +84,7 @@ def test_made_once_and_again_when_the_rtl_changes(built: Built) -> None:
         rom.write_text(text)
 
 
+@pytest.mark.slow
 def test_wrong_block_ram_contents_show(built: Built) -> None:
     """The images must pass through the netlist's own ROMs, not through the run's .mem files."""
     netlist = accelerator_netlist(built.folder, built.accel, "ecp5")
