@@ -132,7 +132,7 @@ CATALOGUE: dict[str, str] = {
     "E395": "A layer of the network, or an FPGA part, has no counterpart among FINN's layers. The message names it and the reason.",
     "E396": "There is no finn-hlslib at the path given, or no path is given. The message says how to get one.",
     "E397": "There are no ap_types headers at the path given, nor an installed hls4ml that has them.",
-    "E398": "The C++ of FINN's HLS layers does not compile, or there is no g++. The message quotes the last lines and names the log.",
+    "E398": "The C++ of FINN's HLS layers does not compile, or there is no g++. The message quotes the first errors and names the log.",
     "E399": "The C++ simulation of FINN's HLS layers stopped, or read a stream that was empty. The message quotes its last lines.",
     # simulation (E400-E449)
     "E400": "A pipeline for the cycle model has a wrong kernel, key or value, or a prediction's argument is out of range.",

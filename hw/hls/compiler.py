@@ -17,7 +17,7 @@ _HLS4ML = Path("templates") / "vivado" / "ap_types"
 # finn-hlslib derives from std::binary_function and compares signed with unsigned; -w keeps that off the log.
 _FLAGS = ("-std=gnu++17", "-O2", "-w")
 _BINARY = "simulate"
-_ERROR_LINES = 12
+_ERROR_LINES = 6
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _check(code: str, folder: Path, files: tuple[str, ...], fix: str) -> None:
 def build(files: Mapping[str, str], headers: Headers) -> tuple[Path, bool]:
     """Binary of a program (path below a folder -> text, main.cpp among them), and whether it was compiled just now.
 
-    Raises: FlipflowError E398 (no g++: exit code 3; it does not compile: 1).
+    Raises: FlipflowError E398 (no g++: exit code 3; it does not compile: 2).
     """
     from flipflow.sim import cache  # noqa: PLC0415 - sim builds on hw; only its cache is used here
 
@@ -120,8 +120,8 @@ def _compile(compiler: str, files: Mapping[str, str], includes: tuple[Path, ...]
 
     log = cache.root() / "hls" / "failed.log"
     log.write_text(" ".join(command) + "\n" + done.stderr + done.stdout)
-    errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
-    quoted = "\n".join(errors[-_ERROR_LINES:])
+    lines = done.stderr.replace(f"{folder}/", "").splitlines()
+    quoted = "\n".join(([line for line in lines if "error" in line] or lines)[:_ERROR_LINES])
     what = f"the generated C++ does not compile with these headers:\n{quoted}\n"
     fix = f"FINN+ 1.6.1 goes with commit 8d979e2 of finn-hlslib. The whole log is {log}."
-    raise FlipflowError("E398", what, str(includes[1]), fix, Exit.CHECK_FAILED)
+    raise FlipflowError("E398", what, str(includes[1]), fix)

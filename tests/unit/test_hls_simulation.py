@@ -105,7 +105,7 @@ def test_a_missing_compiler_and_one_that_refuses(
     monkeypatch.delenv("CXX")
     with pytest.raises(FlipflowError, match="nothing_declares_this") as refused:
         compiler.build({"main.cpp": "int main() { return nothing_declares_this; }\n"}, found)
-    assert (refused.value.code, refused.value.exit_code) == ("E398", Exit.CHECK_FAILED)
+    assert (refused.value.code, refused.value.exit_code) == ("E398", Exit.BAD_INPUT)
     log = Path(re.findall(r"log is (\S+)\.$", refused.value.fix)[0])
     assert "nothing_declares_this" in log.read_text()
 
