@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from flipflow.errors import Exit, FlipflowError
+from flipflow.hw.synth.area import Area
 from flipflow.hw.vivado.board import VivadoBoard, load_vivado_board
-from flipflow.hw.vivado.project import Project, read_accelerator, write_project
-from flipflow.hw.vivado.reports import Timing, Usage, kernel_usage, read_timing, read_usage
+from flipflow.hw.vivado.project import Project, write_project
+from flipflow.hw.vivado.reports import Timing, accelerator_usage, read_timing, read_usage
 from flipflow.hw.vivado.tool import find_vivado, run_script
 from flipflow.sim.reporter import Reporter
 
@@ -84,7 +85,7 @@ def _reports(project: Project, which: str) -> Path:
     return project.folder / "reports" / which
 
 
-def _require_fit(used: Usage, board: VivadoBoard) -> None:
+def _require_fit(used: Area, board: VivadoBoard) -> None:
     have = board.capacity
     needs = {"LUTs": (used.lut, have.lut), "flip-flops": (used.ff, have.ff), "DSP slices": (used.dsp, have.dsp)}
     needs["block RAMs of 18 kbit"] = (used.bram, 2 * have.bram36)
@@ -96,8 +97,8 @@ def _require_fit(used: Usage, board: VivadoBoard) -> None:
 
 def _finish(project: Project, run_dir: Path, reporter: Reporter, seconds: float) -> dict[str, Any]:
     timing = read_timing(_reports(project, _IMPLEMENTED) / "summary.txt")
-    usage = read_usage(_reports(project, _IMPLEMENTED) / "utilization.rpt")
-    documents = {"timing": _timing(timing, project), "area": _area(usage, project, read_accelerator(run_dir))}
+    area = _area(_reports(project, _IMPLEMENTED) / "utilization.rpt", project, run_dir, timing.version)
+    documents = {"timing": _timing(timing, project), "area": area}
     for name, document in documents.items():
         temporary = run_dir / f"{name}.json.tmp"
         temporary.write_text(json.dumps(document, indent=1) + "\n")
@@ -136,23 +137,28 @@ def _timing(timing: Timing, project: Project) -> dict[str, Any]:
     }
 
 
-def _area(table: dict[str, Usage], project: Project, accel: dict[str, Any]) -> dict[str, Any]:
-    """area.json. Block RAMs are of 18 kbit, measured and estimated; the total includes DMA and interconnect."""
-    kernels = kernel_usage(table)
-    layers = {layer["name"]: layer for layer in accel["layers"]}
-    rows = []
-    for name, usage in kernels.items():
-        layer = layers.get(name)
-        row: dict[str, Any] = {
-            "name": name,
-            "kind": layer["op"] if layer else "Fifo",
-            "lut": usage.lut,
-            "bram": usage.bram,
-        }
-        if layer is not None:
-            row |= {"pe": layer["pe"], "simd": layer["simd"]}
-            row |= {"estimated_lut": layer["lut"], "estimated_bram": layer["bram"]}
-        rows.append(row)
-    whole = table[""]
-    estimated = {key: sum(layer[key] for layer in layers.values()) for key in ("lut", "bram")}
-    return {"board": project.board.name, "total": vars(whole), "estimated": estimated, "kernels": rows}
+def _area(report: Path, project: Project, run_dir: Path, version: str) -> dict[str, Any]:
+    """area.json, as `flipflow synth` writes it; `total` includes DMA and interconnect."""
+    from flipflow.hw.graph import kernels_of, load_model  # noqa: PLC0415 - FINN is slow to import
+    from flipflow.hw.synth.report import error_percent, kernel_row  # noqa: PLC0415
+
+    table = read_usage(report)
+    accelerator, kernels = accelerator_usage(table, report)
+    ops = kernels_of(load_model(run_dir / "folded.onnx"))
+    family = project.board.family
+    rows = [kernel_row(op, kernels.get(op.name, Area()), family) for op in ops]
+    estimated: dict[str, Any] = {key: sum(row[f"estimated_{key}"] for row in rows) for key in ("lut", "bram")}
+    errors = {f"{key}_error_percent": error_percent(estimated[key], vars(accelerator)[key]) for key in ("lut", "bram")}
+    return {
+        "board": project.board.name,
+        "family": family,
+        "total": _measured(table[""]),
+        "accelerator": _measured(accelerator),
+        "estimated": estimated | errors,
+        "kernels": rows,
+        "synthesis": {"tool": f"Vivado {version}"},
+    }
+
+
+def _measured(area: Area) -> dict[str, int]:
+    return {key: value for key, value in area.as_dict().items() if key != "carry"}  # Vivado counts carries apart

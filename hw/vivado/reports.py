@@ -5,18 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flipflow.errors import Exit, FlipflowError
+from flipflow.hw.synth.area import Area
 
 _ACCELERATOR = "u_accelerator"
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What an instance uses, with all below it. lut: logic, LUT RAM and shift registers; bram: block RAMs of 18 kbit."""
-
-    lut: int
-    ff: int
-    bram: int
-    dsp: int
 
 
 @dataclass(frozen=True)
@@ -59,8 +50,10 @@ def read_timing(path: Path) -> Timing:
         raise _unreadable(path, str(error)) from error
 
 
-def read_usage(path: Path) -> dict[str, Usage]:
-    """A report of `report_utilization -hierarchical`: instance path ("a/b") -> usage; the top is "".
+def read_usage(path: Path) -> dict[str, Area]:
+    """A report of `report_utilization -hierarchical`: instance path ("a/b") -> area; the top is "".
+
+    A LUT is a position: logic, LUT RAM or shift register. What lies below an instance is part of its area.
 
     Raises: FlipflowError E394 (missing, or no such report).
     """
@@ -68,7 +61,7 @@ def read_usage(path: Path) -> dict[str, Usage]:
         rows = [line.strip("|\n").split("|") for line in path.read_text().splitlines() if line.startswith("|")]
     except OSError as error:
         raise _unreadable(path, str(error)) from error
-    table: dict[str, Usage] = {}
+    table: dict[str, Area] = {}
     header: list[str] = []
     trail: list[str] = []
     for row in rows:
@@ -85,23 +78,25 @@ def read_usage(path: Path) -> dict[str, Usage]:
     return table
 
 
-def _usage(row: dict[str, str], path: Path) -> Usage:
+def _usage(row: dict[str, str], path: Path) -> Area:
     dsp = next((key for key in row if re.fullmatch(r"DSP.*", key)), None)
     try:
         bram = 2 * int(row["RAMB36"]) + int(row["RAMB18"])
-        return Usage(int(row["Total LUTs"]), int(row["FFs"]), bram, int(row[dsp]) if dsp else 0)
+        return Area(int(row["Total LUTs"]), int(row["FFs"]), bram, int(row[dsp]) if dsp else 0)
     except (KeyError, ValueError) as error:
         raise _unreadable(path, f"column or number {error}") from error
 
 
-def kernel_usage(table: dict[str, Usage]) -> dict[str, Usage]:
-    """Usage by kernel of the accelerator, FIFOs included."""
-    found = {}
-    for instance, usage in table.items():
-        parts = instance.split("/")
-        if len(parts) >= 2 and parts[-2] == _ACCELERATOR:
-            found[parts[-1].removeprefix("u_")] = usage
-    return found
+def accelerator_usage(table: dict[str, Area], path: Path) -> tuple[Area, dict[str, Area]]:
+    """Area of the accelerator, and of its kernels by name, FIFOs included. path: of the report, for the message.
+
+    Raises: FlipflowError E394 where the report has no such instance.
+    """
+    place = next((name for name in table if name.split("/")[-1] == _ACCELERATOR), None)
+    if place is None:
+        raise _unreadable(path, f"it has no instance {_ACCELERATOR}")
+    inside = {name.removeprefix(f"{place}/u_"): area for name, area in table.items() if name.startswith(f"{place}/u_")}
+    return table[place], {name: area for name, area in inside.items() if "/" not in name}
 
 
 def _unreadable(path: Path, why: str) -> FlipflowError:

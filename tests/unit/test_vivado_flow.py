@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hw_graphs import Net
 
 from flipflow.errors import Exit, FlipflowError
 from flipflow.hw.boards.find import board_names, find_board, flow_of
+from flipflow.hw.build import build
+from flipflow.hw.folding import FoldRequest
+from flipflow.hw.graph import kernels_of, load_model
 from flipflow.hw.vivado import bitstream
 from flipflow.hw.vivado.board import load_vivado_board
 from flipflow.hw.vivado.geometry import geometry, word_bits
-from flipflow.hw.vivado.reports import read_timing, read_usage
+from flipflow.hw.vivado.reports import accelerator_usage, read_timing, read_usage
 from flipflow.hw.vivado.tool import milestone, run_script
 from tests.unit.test_vivado_scripts import INSTALLED, MOCK, interpreter
 from tests.unit.vivado_runs import write_run
@@ -34,6 +38,22 @@ class Reporter:
     def progress(self, task: str, done: float, total: float, note: str = "") -> None:
         assert task == "vivado" and 0 <= done <= total
         self.notes.append(note)
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """folded.onnx of a network of one layer."""
+    folder = tmp_path_factory.mktemp("folded")
+    Net([6], "UINT8", 1).linear(3, "INT3").model().save(str(folder / "streamlined.onnx"))
+    build(folder / "streamlined.onnx", folder, FoldRequest())
+    return (folder / "folded.onnx").read_bytes()
+
+
+@pytest.fixture
+def run(tmp_path: Path, folded: bytes) -> Path:
+    place = write_run(tmp_path / "run")
+    (place / "folded.onnx").write_bytes(folded)
+    return place
 
 
 def install_vivado(folder: Path, monkeypatch: pytest.MonkeyPatch, reports: Path = MOCK, script: str = "") -> None:
@@ -77,9 +97,9 @@ def test_without_vivado_all_is_generated_and_listed(
     assert sorted(item.name for item in run.iterdir() if item.suffix in {".bit", ".hwh"}) == []
 
 
-def test_with_vivado(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_vivado(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_vivado(tmp_path, monkeypatch)
-    run, reporter = write_run(tmp_path / "run"), Reporter()
+    reporter = Reporter()
     result = bitstream(run, find_board("pynq-z1"), 100.0, reporter)
     assert json.loads((run / "timing.json").read_text()) == result["timing"]
     assert result["timing"] == {
@@ -88,20 +108,27 @@ def test_with_vivado(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "asked_mhz": 100.0,
         "met": True,
         "critical": {
-            "kernel": "mvtu",
-            "path": "flipflow_i/accelerator/inst/u_axi/u_accelerator/u_mvtu/acc_q_reg[0]/C -> "
-            "flipflow_i/accelerator/inst/u_axi/u_accelerator/u_mvtu/out_q_reg[3]/D",
+            "kernel": "fc0",
+            "path": "flipflow_i/accelerator/inst/u_axi/u_accelerator/u_fc0/acc_q_reg[0]/C -> "
+            "flipflow_i/accelerator/inst/u_axi/u_accelerator/u_fc0/out_q_reg[3]/D",
         },
         "tool": "Vivado 2023.2",
     }
     area: dict[str, Any] = json.loads((run / "area.json").read_text())
     assert area["total"] == {"lut": 9000, "ff": 7000, "bram": 2 * 6 + 3, "dsp": 2}
-    assert area["estimated"] == {"lut": 5150, "bram": 10}
+    assert area["accelerator"] == {"lut": 5500, "ff": 3500, "bram": 2 * 4 + 3, "dsp": 2}
+    assert (area["board"], area["family"], area["synthesis"]) == ("pynq-z1", "xc7", {"tool": "Vivado 2023.2"})
+    ops = {op.name: op for op in kernels_of(load_model(run / "folded.onnx"))}
+    assert [row["name"] for row in area["kernels"]] == list(ops)
     rows = {row["name"]: row for row in area["kernels"]}
-    assert rows.keys() == {"front", "mvtu", "argmax"}
-    assert rows["front"] == {"name": "front", "kind": "Fifo", "lut": 40, "bram": 0}
-    wanted = {"pe": 3, "simd": 2, "lut": 5300, "bram": 9, "estimated_lut": 5000, "estimated_bram": 10}
-    assert rows["mvtu"] == {"name": "mvtu", "kind": "MixedMvtu", **wanted}
+    assert (rows["fc0_fifo"]["kind"], rows["fc0_fifo"]["lut"]) == ("fifo", 40)
+    estimate = ops["fc0"].lut_estimation("xc7"), ops["fc0"].bram_estimation("xc7")
+    fc0 = rows["fc0"]
+    assert (fc0["kind"], fc0["lut"], fc0["bram"], fc0["estimated_lut"], fc0["estimated_bram"]) == (
+        *("mixed_mvtu", 5300, 9), *estimate
+    )  # fmt: skip
+    assert fc0["lut_error_percent"] == round(100 * (estimate[0] - 5300) / 5300, 1)
+    assert area["estimated"]["lut"] == sum(op.lut_estimation("xc7") for op in ops.values())
     assert result["made"] == ["accelerator.bit", "accelerator.hwh"]
     assert (run / "accelerator.bit").read_text().startswith("a bitstream for xc7z020clg400-1")
     assert "accelerator alone: Placer" in reporter.notes
@@ -111,16 +138,15 @@ def test_with_vivado(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        (("SLACK 1.250", "SLACK -2.500"), "80.0 MHz achieved, 100 MHz asked for; critical path in kernel mvtu"),
+        (("SLACK 1.250", "SLACK -2.500"), "80.0 MHz achieved, 100 MHz asked for; critical path in kernel fc0"),
         (("SLACK 0.031", "SLACK -0.004"), "hold is missed by 0.004 ns"),
-        (("u_axi/u_accelerator/u_mvtu/out_q_reg[3]/D\n", "dma/D\n"), None),
+        (("u_axi/u_accelerator/u_fc0/out_q_reg[3]/D\n", "dma/D\n"), None),
     ],
 )
 def test_timing_that_is_not_met(
-    tmp_path: Path, path: tuple[str, str], said: str | None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Path, path: tuple[str, str], said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_vivado(tmp_path, monkeypatch, reports(tmp_path / "slow", path=path))
-    run = write_run(tmp_path / "run")
     if said is None:
         assert bitstream(run, find_board("pynq-z1"), 100.0, Reporter())["timing"]["critical"]["kernel"] == ""
         return
@@ -263,3 +289,10 @@ def test_words_of_the_streams(tmp_path: Path) -> None:
         "Classes": 3,
         "NumFifos": 1,
     }
+
+
+def test_a_report_of_another_design(tmp_path: Path) -> None:
+    path = tmp_path / "utilization.rpt"
+    path.write_text((MOCK / "utilization.rpt").read_text().replace(" u_accelerator ", " u_other       "))
+    with pytest.raises(FlipflowError, match="E394 .*u_accelerator"):
+        accelerator_usage(read_usage(path), path)
