@@ -73,7 +73,7 @@ def arguments(board: Board, choice: Choice, clock_mhz: float, stem: str) -> list
     Timing that is not met is no error of nextpnr's here: the report tells.
     """
     output = ["--textcfg", f"{stem}.config"] if board.family == "ecp5" else ["--write", f"{stem}.json"]
-    command = [*design_arguments(board), *output, "--report", f"{stem}.report.json"]
+    command = [*design_arguments(board), *output, "--report", f"{stem}.report.json", "--detailed-timing-report"]
     command += ["--freq", f"{clock_mhz:g}", "--seed", str(choice.seed), "--timing-allow-fail"]
     command += ["--router", choice.router] if choice.router else []
     return command + (["--placer", choice.placer] if choice.placer else [])
@@ -102,6 +102,9 @@ def place_and_route(
     if ran.code != 0 or not output.is_file() or not path.is_file():
         raise failure(board, tool, ran, log)
     report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    # What is kept of the report goes without the delays of every net, which are tens of megabytes.
+    brief = {key: value for key, value in report.items() if key != "detailed_net_timings"}
+    path.write_text(json.dumps(brief) + "\n", encoding="utf-8")
     return Routed(choice, timing_of(report, clock_mhz, kernels), utilisation_of(report), output, ran)
 
 

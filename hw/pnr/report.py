@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 # What a cell belongs to where no kernel of the accelerator is in its name: the link, the buffers and the reset around it.
@@ -54,11 +54,15 @@ class Critical:
 
 @dataclass(frozen=True)
 class Timing:
-    """The accelerator's clock after routing, in MHz, its critical path, and every clock: (achieved, constraint)."""
+    """The accelerator's clock after routing, in MHz, its critical path, and every clock: (achieved, constraint).
+
+    kernels: the longest delay, in ns, of the paths that end in a kernel (or in BOARD_TOP), the slowest first.
+    """
 
     fmax_mhz: float
     critical: Critical | None
     clocks: Mapping[str, tuple[float, float]]
+    kernels: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def met(self) -> bool:
@@ -87,7 +91,28 @@ def timing_of(report: Mapping[str, Any], asked_mhz: float, kernels: Sequence[str
     paths = [path for path in report["critical_paths"] if path["from"] in edges and path["to"] in edges]
     critical = [critical_of(path["path"], kernels) for path in paths]
     worst = max(critical, key=lambda item: item.delay_ns, default=None)
-    return Timing(clocks[name][0], worst, clocks)
+    limit = worst.delay_ns if worst is not None else 0.0
+    return Timing(clocks[name][0], worst, clocks, slowest_by_kernel(report, name, limit, kernels))
+
+
+def slowest_by_kernel(report: Mapping[str, Any], clock: str, limit: float, kernels: Sequence[str]) -> dict[str, float]:
+    """Longest delay in ns of the paths of `clock` that end in each kernel, the slowest first; empty without the report's details.
+
+    nextpnr lists, for every net that ends in registers, when the signal has arrived there at the latest. Where a net carries
+    signals from pins as well it puts their arrival under the clock's name, too: what is beyond `limit`, the critical path's delay,
+    is none of the clock's.
+    """
+    event = f"posedge {clock}"
+    slowest: dict[str, float] = {}
+    for net in report.get("detailed_net_timings", ()):
+        if net["event"] != event:
+            continue
+        for end in net["endpoints"]:
+            if end["event"] == event:
+                kernel = kernel_of(end["cell"], kernels)
+                delays = [float(delay) for delay in end["delay"] if delay <= limit + 1e-3]
+                slowest[kernel] = max(slowest.get(kernel, 0.0), *delays, 0.0)
+    return dict(sorted(slowest.items(), key=lambda item: -item[1]))
 
 
 def critical_of(path: Sequence[Mapping[str, Any]], kernels: Sequence[str]) -> Critical:

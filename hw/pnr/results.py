@@ -33,6 +33,11 @@ def timing_document(
         "clock_mhz": round(clocks[1], 6),
         "met": is_met(best, clocks[1]),
         "critical": critical_document(best.timing.critical),
+        "kernels": [
+            {"name": name, "delay_ns": round(delay, 3), "fmax_mhz": round(1e3 / delay, 2)}
+            for name, delay in best.timing.kernels.items()
+            if delay > 0.0
+        ],
         "clocks": {
             name: {"achieved_mhz": round(achieved, 2), "constraint_mhz": round(constraint, 2)}
             for name, (achieved, constraint) in best.timing.clocks.items()

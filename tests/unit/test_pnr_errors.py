@@ -106,8 +106,9 @@ def test_command_line_and_constraints_of_ecp5() -> None:
     command = arguments(board, Choice(7, "router2", "sa"), 125.0, "seed7")
     assert command == [
         "--85k", "--package", "CABGA381", "--speed", "6", "--lpf", "board.lpf", "--json", "netlist.json",
-        "--top", "board_top", "--textcfg", "seed7.config", "--report", "seed7.report.json", "--freq", "125", "--seed", "7",
-        "--timing-allow-fail", "--router", "router2", "--placer", "sa",
+        "--top", "board_top", "--textcfg", "seed7.config", "--report", "seed7.report.json",
+        "--detailed-timing-report", "--freq", "125", "--seed", "7", "--timing-allow-fail",
+        "--router", "router2", "--placer", "sa",
     ]  # fmt: skip
     name, text = constraints(board)
     assert name == "board.lpf"

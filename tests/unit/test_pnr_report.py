@@ -69,6 +69,26 @@ def test_timing_of_the_accelerators_clock() -> None:
     assert not timing.met  # the other clock fails
 
 
+def test_slowest_path_of_every_kernel() -> None:
+    def net(event: str, *ends: tuple[str, str, float, float]) -> dict[str, Any]:
+        return {
+            "event": event,
+            "endpoints": [{"cell": cell, "event": at, "delay": [low, high]} for cell, at, low, high in ends],
+        }
+
+    clk = "posedge clk"
+    details = [
+        net(clk, ("u_accelerator.u_conv1.q", clk, 1.0, 3.5), ("u_link.q", clk, 1.0, 2.5)),
+        net(clk, ("u_accelerator.u_conv1.q", clk, 2.0, 3.7), ("led_o[0]$tr_io", "<async>", 2.0, 30.0)),
+        net(clk, ("u_link.q", clk, 1.0, 6.0)),  # from a pin, as it is beyond the clock's critical path
+        net("<async>", ("u_accelerator.u_fc0.q", clk, 2.0, 40.0)),
+        net("posedge slow", ("u_accelerator.u_fc0.q", "posedge slow", 2.0, 50.0)),
+        net(clk, ("u_accelerator.u_fc0.q", clk, 2.0, 3.0)),
+    ]
+    timing = timing_of(REPORT | {"detailed_net_timings": details}, 100.0, KERNELS)
+    assert list(timing.kernels.items()) == [("conv1", 3.7), ("fc0", 3.0), (BOARD_TOP, 2.5)]
+
+
 def test_timing_is_met_where_every_clock_is() -> None:
     report = REPORT | {"fmax": {"clk": {"achieved": 100.0, "constraint": 100.0}}}
     assert timing_of(report, 100.0, KERNELS).met
