@@ -99,8 +99,8 @@ def slowest_by_kernel(report: Mapping[str, Any], clock: str, limit: float, kerne
     """Longest delay in ns of the paths of `clock` that end in each kernel, the slowest first; empty without the report's details.
 
     nextpnr lists, for every net that ends in registers, when the signal has arrived there at the latest. Where a net carries
-    signals from pins as well it puts their arrival under the clock's name, too: what is beyond `limit`, the critical path's delay,
-    is none of the clock's.
+    signals from pins as well it puts their arrival under the clock's name, too: what is beyond `limit`, the critical path, is
+    none of the clock's.
     """
     event = f"posedge {clock}"
     slowest: dict[str, float] = {}
