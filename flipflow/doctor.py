@@ -21,7 +21,12 @@ _PACKAGES = (
     ("cocotb", "test benches of the RTL kernels"),
     ("hls4ml", "ap_types headers for the level hls"),
 )
-_PROGRAMS = ((("c++", "g++", "clang++"), "RTL simulation"), (("make", "gmake"), "RTL simulation"))
+_PROGRAMS = (
+    (("c++", "g++", "clang++"), "RTL simulation"),
+    (("make", "gmake"), "RTL simulation"),
+    (("vivado",), "bitstreams for pynq-z1, zcu104, u250"),
+    (("vitis_hls", "vitis-run"), "flipflow bitstream --backend finn-hls"),
+)
 _FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 

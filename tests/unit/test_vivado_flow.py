@@ -294,5 +294,5 @@ def test_words_of_the_streams(tmp_path: Path) -> None:
 def test_a_report_of_another_design(tmp_path: Path) -> None:
     path = tmp_path / "utilization.rpt"
     path.write_text((MOCK / "utilization.rpt").read_text().replace(" u_accelerator ", " u_other       "))
-    with pytest.raises(FlipflowError, match="E394 .*u_accelerator"):
+    with pytest.raises(FlipflowError, match=r"E394 .*u_accelerator"):
         accelerator_usage(read_usage(path), path)
