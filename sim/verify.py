@@ -53,11 +53,14 @@ class Cycles:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What running the levels gave. cycles, stalled: of the rtl. netlist: its family, cycles and speed; as in verify.json."""
+    """What running the levels gave, as in verify.json. cycles, stalled: of the rtl. netlist: its family, cycles and speed.
+    hls: its times.
+    """
 
     results: list[LevelResult]
     cycles: Cycles | None = None
     netlist: dict[str, Any] | None = None
+    hls: dict[str, Any] | None = None
     stalled: dict[str, Any] | None = None
 
 
@@ -80,6 +83,7 @@ def verify(config: Config, run_dir: Path, out: Path, reporter: Reporter) -> dict
         "reference": "integer",
         "cycles": asdict(outcome.cycles) if outcome.cycles else None,
         "netlist": outcome.netlist,
+        "hls": outcome.hls,
         "stalled": outcome.stalled,
         "accuracy": _accuracy(reference, images),
         "data": images.name,
@@ -109,6 +113,9 @@ def _run_levels(
         else:
             bar = partial(_show, reporter, level)
             answer = network.run(level, values[:count], progress=bar if level == "hls" else None)
+            if level == "hls":
+                times = {key: getattr(answer.details, key) for key in ("compile_seconds", "run_seconds")}
+                outcome = replace(outcome, hls=times)
         wrong = mismatches(answer, reference, count)
         outcome.results.append(LevelResult(level, count, wrong))
         reporter.progress(f"verify {level}", count, count, f"{wrong} mismatches")
