@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -172,7 +173,7 @@ def _stage(family: str) -> Stage:
         name=f"synth-{family}",
         inputs=(RTL, ACCELERATOR, FOLDED),
         outputs=(f"synth/{family}",),
-        rooms=("hw",),
+        rooms=("hw.synth", "hw.kernels"),  # Yosys' commands and the estimates; the RTL itself is an input
         settings=lambda config: {"family": family},
         work=work,
         in_place=True,
@@ -181,14 +182,16 @@ def _stage(family: str) -> Stage:
 
 def show_area(area: dict[str, Any]) -> None:
     """Every kernel's LUTs and block RAMs, measured and estimated, and the totals."""
-    table = Table("kernel", "kind", title=f"area, {area['family']}", title_justify="left")
-    for name in ("PE", "SIMD", "LUT", "estimate", "error", "flip-flops", "block RAM", "estimate", "DSP"):
-        table.add_column(name, justify="right")
+    # Narrow enough for 80 columns.
+    table = Table(title=f"area, {area['family']}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("kernel", no_wrap=True)
+    for name in ("PE", "SIMD", "LUT", "est.", "error", "FF", "BRAM", "est.", "DSP"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in area["kernels"]:
         error = row["lut_error_percent"]
         table.add_row(
-            *(row["name"], row["kind"], str(row["pe"]), str(row["simd"]), f"{row['lut']:,}"),
-            *(f"{row['estimated_lut']:,}", "-" if error is None else f"{error:+.1f} %", f"{row['ff']:,}"),
+            *(row["name"], str(row["pe"]), str(row["simd"]), f"{row['lut']:,}", f"{row['estimated_lut']:,}"),
+            *("-" if error is None else f"{error:+.1f} %", f"{row['ff']:,}"),
             *(str(row["bram"]), str(row["estimated_bram"]), str(row["dsp"])),
         )
     console = Console(stderr=True, highlight=False)

@@ -45,7 +45,8 @@ def kernel_synthesis(module: "RtlModule", family_name: str, progress: Progress |
     require_package("pyosys", "board")
     texts = {**emit.sources([module]), **emit.memories([module])}
     params = {key: _value(value) for key, value in module.parameters.items()}
-    # no_pads and costs belong to the key: the same netlist counted otherwise is another result.
+    # How Yosys optimises is all in the family's command; costs belong to the key, as the same netlist counted otherwise is
+    # another result.
     recipe = [importlib.metadata.version("pyosys"), target.command, target.no_pads, repr(target.cells)]
     parts = [part for pair in texts.items() for part in pair]
     key = cache.digest([*recipe, module.name, repr(sorted(params.items())), *parts])
