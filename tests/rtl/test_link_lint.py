@@ -44,8 +44,8 @@ endmodule
         (formats.NARROW, "ulx3s-85f", 100.0),
         (formats.WIDE, "tang-nano-20k", 100.0),
         (formats.SINGLE_BITS, "ulx3s-25f", 25.0),  # the oscillator's own clock: no PLL
-        (formats.PIXELS, "orangecrab-85f", 120.0),
-        (formats.NINE_BITS, "colorlight-i9", 60.0),
+        pytest.param(formats.PIXELS, "orangecrab-85f", 120.0, marks=pytest.mark.slow),
+        pytest.param(formats.NINE_BITS, "colorlight-i9", 60.0, marks=pytest.mark.slow),
         (formats.ONE_BEAT, "ulx3s-85f", 100.0),
     ],
     ids=["narrow", "wide", "single_bits", "pixels", "nine_bits", "one_beat"],

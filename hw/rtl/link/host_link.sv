@@ -154,10 +154,11 @@ module host_link
   fault_t      fault_now, fault_q;
   kind_t       request_q, tx_kind_q;
   logic [7:0]  request_sequence_q, fault_sequence_q, tx_sequence_q, tx_payload_q;
-  logic [15:0] tx_length_q, tx_index;
+  logic [15:0] tx_length_q, tx_index, index_q;
+  logic [7:0]  identity_q, counter_q;
   logic        unused;
 
-  assign unused      = &{1'b0, tx_index};
+  assign unused      = &{1'b0, index_q};
   assign fault_now   = (request && request_waits_q) ? FaultOverrun : fault;
   assign fault_o     = fault_now != FaultNone;
   assign tx_start    = tx_idle && (fault_waits_q || request_waits_q || answer);
@@ -253,11 +254,16 @@ module host_link
     end
   end
 
+  // There is time: the transmitter asks for a byte when the one before goes out.
+
   always_ff @(posedge clk_i) begin
+    index_q    <= tx_index;
+    identity_q <= Identity[8*index_q[IdentityIndex-1:0]+:8];
+    counter_q  <= counters[8*index_q[CounterIndex-1:0]+:8];
     unique case (source_q)
       SourceFault:    tx_payload_q <= 8'(code_q);
-      SourceIdentity: tx_payload_q <= Identity[8*tx_index[IdentityIndex-1:0]+:8];
-      SourceCounters: tx_payload_q <= counters[8*tx_index[CounterIndex-1:0]+:8];
+      SourceIdentity: tx_payload_q <= identity_q;
+      SourceCounters: tx_payload_q <= counter_q;
       default:        tx_payload_q <= answer_byte;
     endcase
   end

@@ -3,7 +3,7 @@
 // Function: bytes are collected into beats and written to a slot of the memory. commit_i hands the slot over; rewind_i begins
 //   the slot anew. Committed images leave beat after beat, so the accelerator never sees a part of a bad one. Whoever commits
 //   makes sure that no more than Slots images are in flight (committed, and their results not yet fetched).
-// Latency: 2 from commit_i to out_valid_o. Initiation interval: 1 beat a cycle out; a byte every eighth cycle in.
+// Latency: 3 from commit_i to out_valid_o. Initiation interval: 1 beat a cycle out; a byte every eighth cycle in.
 // Encoding: a beat of Width >= 8 bits comes in ceil(Width / 8) bytes, low one first, unused high bits ignored; of narrower
 //   beats a byte holds floor(8 / Width), the first one in the low bits.
 module image_buffer #(
@@ -35,6 +35,8 @@ module image_buffer #(
     $error("image_buffer: Width and Beats must be at least 1, Slots a power of two of at least 2");
   end
 
+  // A slot is never read while it is written.
+  (* no_rw_check *)
   logic [Width-1:0]        mem_q [Depth];
   logic                    write;
   logic [Width-1:0]        write_data;
@@ -42,8 +44,9 @@ module image_buffer #(
   logic [SlotWidth-1:0]    write_slot_q;
   logic [FrameWidth-1:0]   frames_q;  // committed and not yet read to the end
   logic [BeatWidth-1:0]    beat_q;    // to be read next
-  logic                    fetch, last, valid_q, first_q;
-  logic [Width-1:0]        data_q;
+  logic                    fetch, move, last;
+  logic                    read_valid_q, read_first_q, valid_q, first_q;
+  logic [Width-1:0]        read_data_q, data_q;
 
   // --- in ---
   if (Width >= 8) begin : gen_wide
@@ -121,28 +124,38 @@ module image_buffer #(
   end
 
   // --- out ---
-  assign fetch = frames_q != '0 && (!valid_q || out_ready_i);
+  // Two steps, as a block RAM's own output is late in its cycle.
+  assign move  = read_valid_q && (!valid_q || out_ready_i);
+  assign fetch = frames_q != '0 && (!read_valid_q || move);
   assign last  = beat_q == BeatWidth'(Beats - 1);
 
   always_ff @(posedge clk_i) begin
     if (fetch) begin
-      data_q <= mem_q[read_q];
+      read_data_q <= mem_q[read_q];
+    end
+    if (move) begin
+      data_q <= read_data_q;
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      frames_q <= '0;
-      read_q   <= '0;
-      beat_q   <= '0;
-      valid_q  <= 1'b0;
+      frames_q     <= '0;
+      read_q       <= '0;
+      beat_q       <= '0;
+      read_valid_q <= 1'b0;
+      valid_q      <= 1'b0;
     end else begin
-      frames_q <= frames_q + FrameWidth'(commit_i) - FrameWidth'(fetch && last);
-      valid_q  <= fetch || (valid_q && !out_ready_i);
+      frames_q     <= frames_q + FrameWidth'(commit_i) - FrameWidth'(fetch && last);
+      read_valid_q <= fetch || (read_valid_q && !move);
+      valid_q      <= move || (valid_q && !out_ready_i);
+      if (move) begin
+        first_q <= read_first_q;
+      end
       if (fetch) begin
-        first_q <= beat_q == '0;
-        beat_q  <= last ? '0 : beat_q + BeatWidth'(1);
-        read_q  <= (read_q == AddressWidth'(Depth - 1)) ? '0 : read_q + AddressWidth'(1);
+        read_first_q <= beat_q == '0;
+        beat_q       <= last ? '0 : beat_q + BeatWidth'(1);
+        read_q       <= (read_q == AddressWidth'(Depth - 1)) ? '0 : read_q + AddressWidth'(1);
       end
     end
   end

@@ -3,7 +3,8 @@
 // Function: with start_i (while ready_o) a frame of the given kind, sequence number and payload length begins; these three
 //   must hold still until ready_o again. The payload is fetched byte by byte: payload_i is the byte number index_o;
 //   next_o says for one cycle that it has been taken. done_o: one cycle, at the end of the frame.
-// Latency: payload_i may lag behind index_o and next_o by up to 8 cycles, for the bytes before take longer to send.
+// Latency: payload_i may lag behind index_o and next_o by up to 8 cycles. A byte takes the line at least 20 cycles, in which
+//   byte_ready_i is 0; all that leads to the next byte settles meanwhile, through registers.
 module link_transmitter
   import link_pkg::*;
 (
@@ -26,8 +27,8 @@ module link_transmitter
 
   state_e      state_q, state_d;
   logic [15:0] index_q;
-  logic        escaped_q, special, sent, taken, last, crc_good, unused;
-  logic [7:0]  data;
+  logic        escaped_q, special, sent, taken, payload_last_q, last, crc_good, unused;
+  logic [7:0]  data, data_q;
   logic [31:0] crc;
 
   assign unused = &{1'b0, crc_good};
@@ -36,7 +37,7 @@ module link_transmitter
     .clk_i,
     .clear_i(state_q == StateOpen || !rst_ni),
     .valid_i(taken && state_q != StateCheck),
-    .data_i (data),
+    .data_i (data_q),
     .crc_o  (crc),
     .good_o (crc_good)
   );
@@ -58,8 +59,8 @@ module link_transmitter
   end
 
   // A frame's own flags go as they are; a flag or an escape within it goes as two bytes.
-  assign special = (data == Flag || data == Escape) && state_q != StateOpen && state_q != StateClose;
-  assign byte_o  = escaped_q ? data ^ Toggle : (special ? Escape : data);
+  assign special = (data_q == Flag || data_q == Escape) && state_q != StateOpen && state_q != StateClose;
+  assign byte_o  = escaped_q ? data_q ^ Toggle : (special ? Escape : data_q);
   assign sent    = byte_valid_o && byte_ready_i;
   assign taken   = sent && (!special || escaped_q) && state_q != StateOpen && state_q != StateClose;
 
@@ -71,8 +72,7 @@ module link_transmitter
 
   always_comb begin
     unique case (state_q)
-      StateHeader:  last = index_q[1:0] == 2'd3;
-      StatePayload: last = index_q == length_i - 16'd1;
+      StatePayload: last = payload_last_q;
       default:      last = index_q[1:0] == 2'd3;
     endcase
     state_d = state_q;
@@ -87,6 +87,8 @@ module link_transmitter
   end
 
   always_ff @(posedge clk_i) begin
+    data_q         <= data;
+    payload_last_q <= index_q == length_i - 16'd1;
     if (!rst_ni) begin
       state_q   <= StateIdle;
       escaped_q <= 1'b0;

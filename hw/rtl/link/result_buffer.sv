@@ -43,6 +43,8 @@ module result_buffer #(
   end
 
   logic [31:0]             cycle_q, end_q;
+  // What is read counts only once it has been written (answer_o).
+  (* no_rw_check *)
   logic [7:0]              mem_q [Depth];
   logic [7:0]              sequences_q [Slots];
   logic [31:0]             begins_q [Slots];

@@ -8,7 +8,7 @@
 //   button            level of the released button
 //   fault_in, fault_out, seed   probability that a byte to or from the device is dropped, doubled or has a bit flipped (towards
 //                     the device also its start or stop bit), and the seed of that and of registers without a reset
-// Standard output: "port PATH" when the pseudo-terminal is open; at the end of standard input the simulation ends, with a line of
+// Standard output: "port PATH" when the board is up; at the end of standard input the simulation ends, with a line of
 // JSON: simulated picoseconds, bytes each way, bytes with a bad stop bit from the device, and the faults that were made.
 
 #include <fcntl.h>
@@ -33,6 +33,7 @@
 namespace {
 
 constexpr uint64_t kNever = std::numeric_limits<uint64_t>::max();
+constexpr double kStartPeriods = 1000;  // of the oscillator, until the PLL runs and the reset is over
 constexpr int kIdleBytes = 200;  // byte times without traffic, after which the simulation makes way for others
 
 [[noreturn]] void die(const char* what) {
@@ -66,8 +67,7 @@ class Terminal {
     if (slave_ < 0 || tcgetattr(slave_, &raw) != 0) die(name);
     cfmakeraw(&raw);
     if (tcsetattr(slave_, TCSANOW, &raw) != 0 || fcntl(master_, F_SETFL, O_NONBLOCK) != 0) die(name);
-    std::printf("port %s\n", name);
-    std::fflush(stdout);
+    name_ = name;
   }
   ~Terminal() {
     close(slave_);
@@ -76,6 +76,10 @@ class Terminal {
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
+  void announce() const {
+    std::printf("port %s\n", name_.c_str());
+    std::fflush(stdout);
+  }
   // Appends what the host has written. False once standard input has ended. Waits up to `patience` ms where there is nothing.
   bool read(std::deque<uint8_t>& bytes, int patience) {
     pollfd polled[2] = {{master_, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
@@ -94,6 +98,7 @@ class Terminal {
  private:
   int master_;
   int slave_ = -1;
+  std::string name_;
 };
 
 // Damage, with a seed.
@@ -136,6 +141,8 @@ class Board {
 
   void run() {
     top_.eval();
+    while (context_.time() < kStartPeriods * 2 * half_ps_ && !context_.gotFinish()) step();
+    terminal_.announce();
     while (alive_ && !context_.gotFinish()) step();
     top_.final();
     std::printf("{\"ps\": %llu, \"in\": %ld, \"out\": %ld, \"breaks\": %ld, \"faults_in\": [%ld, %ld, %ld], "
