@@ -1,30 +1,75 @@
-"""Area estimates in 4-input LUTs and 18-kbit block RAMs, for folding and for the user's first look.
+"""Area estimates: what the parts that kernels are made of take, in LUTs and 18-kbit block RAMs.
 
-They are estimates: fitted to measured syntheses where a constant says so, plain counting otherwise. A synthesis run is
-the judge.
+Counted as Yosys 0.70 maps them to ECP5 (`synth_ecp5 -nowidelut`), in the units of flipflow.hw.synth.families: a CCU2C is two
+LUT4s, a LUT RAM of 16 x 4 bits six. Where memories go follows Yosys' own rule (memory_libmap: the cheapest by its cost
+figures), so it is exact; sums and comparisons are exact by their widths; multiplexers and ROMs in LUTs are what LUT mapping
+makes of them on average. Constants that were fitted say so where they are; docs/results/area.json has every estimate
+beside its synthesis.
 """
 
-# A ROM or RAM shallower than this becomes LUTs (measured on ECP5 with Yosys 0.70).
-SHALLOW = 56
-# LUT4s that a block RAM must save to be worth it. There are 402 LUT4s for each in an ECP5-85F, but few designs use all blocks.
+from dataclasses import dataclass
+from math import expm1
+
+# Yosys' lattice/brams_16kd.txt and lutrams_trellis.txt: unit widths of a block of 2^14 bits (9, 18, 36 with parity bits), costs
+# of a block and of a LUT RAM, and memory_libmap's costs of a multiplexer input, of a write enable and of a ROM's bit in logic.
+_UNIT_WIDTHS = (1, 2, 4, 9, 18, 36)
+_BLOCK_COST, _LUTRAM_COST = 128, 4
+_STEER_COST, _ROM_BIT_COST = 0.5, 1 / 16
+_LUTRAM_LUTS = 6
+# LUTs that a block RAM must save to be worth it. There are 402 LUT4s for each in an ECP5-85F, but few designs use all blocks.
 _LUTS_SAVED = 48
-# Depth x width modes of an ECP5 DP16KD, 18 kbit with its parity bits.
-_MODES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+# Adders up to this width are gates, wider ones carry chains.
+_GATE_WIDTH = 4
 
 
-def memory_blocks(depth: int, width: int) -> int:
-    """Block RAMs of a depth x width memory: the cheapest of the block's modes, 0 for shallow ones."""
-    return block_rams(depth, width) if depth >= SHALLOW else 0
+def bits(values: int) -> int:
+    """Bits of a counter of so many values, at least 1 ($clog2)."""
+    return max(1, (values - 1).bit_length())
 
 
-def block_rams(depth: int, width: int) -> int:
-    """Block RAMs of a depth x width memory that lies in them, however shallow."""
-    return min(-(-depth // words) * -(-width // bits) for words, bits in _MODES)
+def chain(width: int) -> int:
+    """LUTs of the carry chain of a sum or a comparison; 0 up to four bits, which become gates."""
+    return 2 * -(-width // 2) if width > _GATE_WIDTH else 0
 
 
-def rom_luts(depth: int, width: int) -> int:
-    """LUT4s of a ROM in LUTs: 16 words each, and a multiplexer over them; 0 for a single word, which is a constant."""
-    return (2 * -(-depth // 16) - 1) * width if depth > 1 else 0
+def compare(width: int) -> int:
+    """LUTs of a comparison of two words."""
+    return chain(width) or width
+
+
+def multiplexer(inputs: int) -> int:
+    """LUT4s of a bit's choice among so many inputs: two for every three of them after the first."""
+    return -(-2 * (inputs - 1) // 3) if inputs > 2 else max(0, inputs - 1)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where a memory lies: its LUTs (with what steers them) and its 18-kbit block RAMs."""
+
+    lut: int = 0
+    bram: int = 0
+
+    def __add__(self, other: "Storage") -> "Storage":
+        return Storage(self.lut + other.lut, self.bram + other.bram)
+
+
+def ram(depth: int, width: int) -> Storage:
+    """A memory with a write port and a registered read port, that may read anything of a word being written."""
+    cost, blocks = _blocks(depth, width, written=True)
+    rows = -(-depth // 16)
+    distributed = int(_LUTRAM_COST * rows * -(-width // 4) + _STEER_COST * ((rows - 1) * width + _several(rows)))
+    return blocks if cost < distributed else lut_ram(depth, width)
+
+
+def lut_ram(depth: int, width: int) -> Storage:
+    """The same in LUT RAM, or one that is read combinationally."""
+    rows = -(-depth // 16)
+    return Storage(_LUTRAM_LUTS * rows * -(-width // 4) + width * multiplexer(rows) + _several(rows))
+
+
+def rom(depth: int, width: int) -> Storage:
+    """A ROM with a registered read port, of random contents: in block RAM where that saves enough LUTs (rom_in_blocks)."""
+    return Storage(bram=block_rams(depth, width)) if rom_in_blocks(depth, width) else Storage(rom_luts(depth, width))
 
 
 def rom_in_blocks(depth: int, width: int) -> bool:
@@ -32,21 +77,41 @@ def rom_in_blocks(depth: int, width: int) -> bool:
     return rom_luts(depth, width) >= _LUTS_SAVED * block_rams(depth, width)
 
 
-def memory_luts(depth: int, width: int) -> int:
-    """LUTs of a shallow memory (16 bits a LUT4), 0 for one that goes into block RAM."""
-    return -(-depth // 16) * width if depth < SHALLOW else 0
+def block_rams(depth: int, width: int) -> int:
+    """Block RAMs of a ROM that lies in them, however shallow."""
+    return _blocks(depth, width, written=False)[1].bram
 
 
-def xnor_luts(pe: int, simd: int, acc_width: int, thresholds: int) -> int:
-    """LUT4s of an XNOR unit: 2.56 a lane for XNOR and popcount, 8.2 a SIMD lane for replay, the rest a PE.
+def rom_luts(depth: int, width: int) -> int:
+    """LUTs of a ROM that lies in LUTs; 0 for a single word, which is a constant.
 
-    Measured with Yosys 0.70 for ECP5, -nowidelut, one threshold a channel, K = 512 (10-bit accumulator): 164 LUTs for
-    64 lanes; whole units 3,601 at PE 16 x SIMD 64 and 3,792 at PE 32 x SIMD 32, from which the two other constants
-    follow (28.4 LUTs a PE, taken as half accumulator, half comparator).
+    Columns that are equal become one: of 2^depth functions of the address, `width` random ones are so many different ones.
+    LUTs a column of more than 16 words: measured with random contents (3.6 at 32 words, 8.9 at 64, 19.3 at 128).
     """
-    return round(2.56 * pe * simd + 8.2 * simd + pe * acc_width * 1.42 * (1 + thresholds))
+    if depth <= 2:  # of two words: the address bit or its inverse
+        return max(0, depth - 1)
+    functions = 2.0 ** min(depth, 60) - 2 - (2 * bits(depth) if depth <= 4 else 0)
+    different = functions * -expm1(-width / functions) if functions < 50 * width else width
+    if depth <= 16:
+        return round(different)
+    return round(different * (1.96 + 0.05 * depth if depth <= 32 else 0.153 * depth - 0.55))
 
 
-def mixed_luts(pe: int, simd: int, lane: int, acc_width: int, thresholds: int) -> int:
-    """LUT4s of a mixed-precision unit, by counting: `lane` LUTs a product and its place in the adder tree."""
-    return round(pe * (simd * lane + acc_width * 1.42 * (1 + thresholds)) + 8.2 * simd)
+def _several(rows: int) -> int:
+    """Write enables of a memory of so many rows of blocks: one each, none of its own for a single row."""
+    return rows if rows > 1 else 0
+
+
+def _blocks(depth: int, width: int, written: bool) -> tuple[int, Storage]:
+    """(Yosys' cost, storage) of a memory in block RAM, at the cheapest of the block's widths."""
+    best: tuple[int, Storage] | None = None
+    for index, unit in enumerate(_UNIT_WIDTHS):
+        rows = -(-depth // (1 << 14 - index))
+        byte = min(9, unit) if written else 1  # writes enable bytes
+        count = -(-rows * -(-width // byte) * byte // unit)
+        enables = _several(rows) if written else 0
+        cost = int(_BLOCK_COST * count + _STEER_COST * ((rows - 1) * width + enables))
+        if best is None or cost < best[0]:
+            best = cost, Storage(width * multiplexer(rows) + enables, count)
+    assert best is not None
+    return best

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flipflow.hw.kernels.area import chain, compare
 from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor
 from flipflow.hw.kernels.rom import unsigned_width
 
@@ -46,9 +47,15 @@ class Argmax(KernelOp):
         return {"name": self.name, "model": "steps", **steps}
 
     def lut_estimation(self, fpgapart: str = "") -> int:
-        """A comparator and two multiplexers a logit."""
-        pe = self.integer("PE")
-        return 20 + pe * (2 * self.in_stream().bits + self.class_bits)
+        """For each comparison its carry chain and the choice of value and index; for frames of several words another one,
+        the counter of classes and the sum with the index in the word.
+        """
+        pe, width = self.integer("PE"), self.in_stream().bits
+        luts = (pe - 1) * (compare(width) + width + 1) + _index_luts(pe) + 3
+        if self.integer("Classes") > pe:
+            counters = (2 if pe > 1 else 1) * (chain(self.class_bits) or 2)
+            luts += compare(width) + counters + 10
+        return luts
 
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
         """The unit."""
@@ -59,3 +66,12 @@ class Argmax(KernelOp):
             "Width": self.in_stream().bits,
         }
         return RtlModule("argmax", values)
+
+
+def _index_luts(pe: int) -> int:
+    """Choices of index bits in the tree over a word: an entry of level n has n bits, the top one without a choice."""
+    luts, level = 0, 1
+    while pe > 1:
+        luts += (pe // 2) * (level - 1)
+        pe, level = -(-pe // 2), level + 1
+    return luts

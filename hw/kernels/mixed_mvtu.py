@@ -4,7 +4,8 @@ Integer activations times bipolar weights, bipolar activations times integer wei
 sums. There is no multiplier where a factor is bipolar.
 """
 
-from flipflow.hw.kernels.area import mixed_luts
+from flipflow.hw.kernels.area import chain
+from flipflow.hw.kernels.area_mvtu import adder_tree_luts, has_extra, popcount_luts
 from flipflow.hw.kernels.base import Parameters, Tensor, flag, is_signed
 from flipflow.hw.kernels.mvtu import MvtuOp, popcount_stages
 
@@ -29,13 +30,25 @@ class MixedMvtu(MvtuOp):
         wide = not one_bit and weight > 1
         return (2 if wide else 1) + ((simd - 1).bit_length() + 1) // 2
 
-    def unit_luts(self) -> int:
-        """Adder trees and comparators; a multiplier of a x w bits counts a * w LUTs where both factors are wide."""
-        act, weight = self.in_stream().bits, self.weight_bits
-        wide = self.text("inputDataType") != "BIPOLAR" and weight > 1
-        lane = act + weight + 1 + act * weight if wide else max(act, weight) + 1
-        lanes = self.integer("PE"), self.integer("SIMD")
-        return mixed_luts(*lanes, lane, self.integer("AccWidth"), self.integer("Thresholds"))
+    def sum_luts(self) -> float:
+        """Products and adder tree. A product of two wide factors is a multiplier block."""
+        simd, act, weight = self.integer("SIMD"), self.in_stream().bits, self.weight_bits
+        bipolar = self.text("inputDataType") == "BIPOLAR"
+        if bipolar and weight == 1:
+            width = simd.bit_length() + 1
+            return popcount_luts(simd) + chain(width) + (width if self.integer("HasMask") else 0)
+        one_bit = act == 1 and not is_signed(self.text("inputDataType"))
+        product = act + 1 if weight == 1 else weight if one_bit else act + weight
+        lane = product if weight == 1 or one_bit else 0
+        full = product + (simd - 1).bit_length()
+        tree = adder_tree_luts(simd, product, min(full, self.integer("AccWidth")), self.has_carry())
+        return simd * lane + tree
+
+    def has_carry(self) -> bool:
+        """True where a bipolar factor negates (-w = ~w + 1): a carry for each product."""
+        if self.text("inputDataType") == "BIPOLAR" and self.weight_bits == 1:
+            return bool(has_extra(self.integer("SIMD")))
+        return self.text("inputDataType") == "BIPOLAR" or self.weight_bits == 1
 
     def module_name(self) -> str:
         """The RTL module."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from flipflow.hw.kernels.area import block_rams, memory_blocks, memory_luts, rom_in_blocks, rom_luts
+from flipflow.hw.kernels.area import Storage, ram, rom, rom_in_blocks
+from flipflow.hw.kernels.area_mvtu import control_luts, results_luts
 from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag
 from flipflow.hw.kernels.rom import bits_of, hex_lines, signed_width
 from flipflow.hw.kernels.thresholding import apply_thresholds, threshold_lines
@@ -50,8 +51,12 @@ class MvtuOp(KernelOp):
         """Register stages from a step's word and weights to the sum of their products, as the RTL has them."""
 
     @abstractmethod
-    def unit_luts(self) -> int:
-        """LUTs of the unit without its memories."""
+    def sum_luts(self) -> float:
+        """LUTs of a channel's products of a step and of their sum."""
+
+    @abstractmethod
+    def has_carry(self) -> bool:
+        """True where that sum brings a carry bit for the accumulator."""
 
     @property
     def folds(self) -> tuple[int, int]:
@@ -105,13 +110,22 @@ class MvtuOp(KernelOp):
         return {"name": self.name, "model": "mvtu", **steps, "latency": 4 + self.sum_stages()}
 
     def lut_estimation(self, fpgapart: str = "") -> int:
-        """LUT4s: the unit, and those of its memories that are not in block RAM."""
-        roms = sum(0 if rom_in_blocks(*size) else rom_luts(*size) for size in self.roms())
-        return self.unit_luts() + roms + memory_luts(*self.replay())
+        """LUT4s: the channels, the control, and those of the memories that are not in block RAM."""
+        (nf, sf), levels = self.folds, self.integer("Thresholds")
+        offset = self.text("inputDataType") == "BIPOLAR" and self.weight_bits == 1
+        results = results_luts(
+            self.integer("AccWidth"), self.has_carry(), sf == 1, levels, self.out_stream().bits, offset
+        )
+        channels = self.integer("PE") * (self.sum_luts() + results)
+        return round(channels) + control_luts(nf, sf, levels > 0) + self._storage().lut
 
     def bram_estimation(self, fpgapart: str = "") -> int:
         """18-kbit block RAMs of ROMs and replay buffer."""
-        return sum(block_rams(*size) for size in self.roms() if rom_in_blocks(*size)) + memory_blocks(*self.replay())
+        return self._storage().bram
+
+    def _storage(self) -> Storage:
+        depth, width = self.replay()
+        return sum((rom(*size) for size in self.roms()), ram(depth, width) if depth else Storage())
 
     def roms(self) -> list[tuple[int, int]]:
         """(depth, width) of the weight ROM and of the threshold ROM, if there is one."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from flipflow.hw.kernels.area import memory_luts
+from flipflow.hw.kernels.area import bits, chain, compare, lut_ram
 from flipflow.hw.kernels.base import (
     Bits,
     KernelOp,
@@ -72,10 +72,20 @@ class Pool(KernelOp):
         return {"name": self.name, "model": "steps", **steps, "latency": 1}
 
     def lut_estimation(self, fpgapart: str = "") -> int:
-        """Two LUTs an element's bit (compare, select), one for bits, and the running words."""
-        stream = self.out_stream()
+        """A LUT a bit chooses; an integer is compared first, and a mask makes its choice wider. Beside them the counters and
+        the running words.
+        """
+        stream, masked = self.out_stream(), bool(self.integer("HasMask"))
         words = self.integer("Channels") // self.integer("SIMD")
-        return 20 + stream.width * (1 if stream.bits == 1 else 3) + memory_luts(words, stream.width)
+        folds = bits(words) if words > 1 else 0
+        control = 4 + 2 * bits(self.integer("Taps")) + 2 * folds + chain(folds)
+        element = 1.0
+        if stream.bits > 1:
+            # Measured: with a mask LUT mapping doubles the choice of some bits, to be early for the carry chain.
+            choice = (1.7 if is_signed(self.text("dataType")) else 1.3) if masked and chain(stream.bits) else 1.0
+            element = 1 + compare(stream.bits) + choice * stream.bits
+        running = lut_ram(words, stream.width).lut if words > 1 else 0
+        return round(control + element * stream.elems) + running
 
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
         """The unit; MinMask has one bit a channel."""

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from flipflow.hw.kernels.area import memory_blocks, memory_luts
+import numpy as np
+
+from flipflow.hw.kernels.area import Storage, bits, chain, compare, rom
 from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag, is_signed
 from flipflow.hw.kernels.thresholding import apply_thresholds, threshold_lines
 
@@ -57,23 +59,35 @@ class Threshold(KernelOp):
         steps = {"steps": 1, "consume": 1, "emit_from": 0, "emit_period": 1, "latency": 2}
         return {"name": self.name, "model": "steps", **steps}
 
-    def _rom(self) -> tuple[int, int]:
+    def _rom(self) -> Storage:
         pe = self.integer("PE")
-        return self.integer("Channels") // pe, pe * (1 + self.integer("Thresholds") * self.integer("AccWidth"))
+        return rom(self.integer("Channels") // pe, pe * (1 + self.integer("Thresholds") * self._width()))
+
+    def _width(self) -> int:
+        """Bits of a threshold in the RTL: two for bits."""
+        return 2 if self.text("inputDataType") == "BIPOLAR" else self.integer("AccWidth")
 
     def lut_estimation(self, fpgapart: str = "") -> int:
-        """A comparator (its width in LUTs) a threshold, and the count."""
+        """A carry chain a threshold, about two LUTs for each of several to count, counters, and a ROM in LUTs."""
         pe, levels = self.integer("PE"), self.integer("Thresholds")
-        return 20 + pe * levels * (self.integer("AccWidth") + 1) + memory_luts(*self._rom())
+        folds = self.integer("Channels") // pe
+        fold_bits = bits(folds) if folds > 1 else 0
+        width = self._width() if folds > 1 else self.in_stream().bits
+        channel = levels * compare(width) + (1.9 * levels if levels > 1 else 1)
+        return round(pe * channel) + 4 + 2 * fold_bits + chain(fold_bits) + self._rom().lut
 
     def bram_estimation(self, fpgapart: str = "") -> int:
         """18-kbit block RAMs of the threshold ROM."""
-        return memory_blocks(*self._rom())
+        return self._rom().bram
 
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
         """The unit with its ROM."""
         name = f"{self.name}_thresholds.mem"
-        pe, width, dtype = self.integer("PE"), self.integer("AccWidth"), self.text("inputDataType")
+        pe, width, dtype = self.integer("PE"), self._width(), self.text("inputDataType")
+        levels = params["thresholds"]
+        if dtype == "BIPOLAR":
+            # The unit sees bits: 2b - 1 >= t is b >= (t + 1) / 2, rounded up; 0 is always passed, 2 never.
+            levels = np.clip(-(-(np.asarray(levels).astype(np.int64) + 1) // 2), 0, 2)
         values: Parameters = {
             "PE": pe,
             "NF": self.integer("Channels") // pe,
@@ -85,6 +99,4 @@ class Threshold(KernelOp):
             "OutBias": 0 if self.text("outputDataType") == "BIPOLAR" else self.integer("OutBias"),
             "ThresholdFile": name,
         }
-        return RtlModule(
-            "threshold", values, {name: threshold_lines(params["thresholds"], params["invert"], pe, width)}
-        )
+        return RtlModule("threshold", values, {name: threshold_lines(levels, params["invert"], pe, width)})

@@ -46,12 +46,19 @@ class WidthConverter(KernelOp):
         return {"name": self.name, "model": "gearbox", **sizes, "cap": sum(sizes.values())}
 
     def lut_estimation(self, fpgapart: str = "") -> int:
-        """A shifter over the buffer: its bits times the number of positions that a word can go to, two positions a
-        LUT4.
+        """Where one size divides the other, a choice a bit of the larger or smaller word, and a counter; else a shifter over
+        the buffer.
         """
         into, out = self.integer("InElems"), self.integer("OutElems")
-        positions = (into + out) // gcd(into, out)
-        return 20 + (into + out) * self.in_stream().bits * max(1, positions.bit_length())
+        unit = gcd(into, out)
+        bits, into, out = unit * self.in_stream().bits, into // unit, out // unit
+        if into == 1:
+            return bits + round(7 + 1.3 * (out - 1).bit_length())
+        if out == 1:
+            return into * bits + 4 + 3 * (into - 1).bit_length()
+        # Every unit of the buffer takes what is shifted down or one of several units of the input word.
+        sources = sum(min(into, place + 1, into + out - place) + (place < into) for place in range(into + out))
+        return 18 + round(bits * 1.1 * sources)
 
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
         """Element width and beat sizes."""

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from flipflow.hw.kernels.area import memory_blocks, memory_luts
+from flipflow.hw.kernels.area_window import window_area
 from flipflow.hw.kernels.base import Bits, KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag, mask_value
-from flipflow.hw.kernels.rom import unsigned_width
 
 
 class Window(KernelOp):
@@ -84,19 +83,13 @@ class Window(KernelOp):
             "rows": self.integer("Rows"),
         }
 
-    def _ring_words(self) -> int:
-        return self.integer("Rows") * self.in_stream().beats // self.pair("IfmDim")[0]
-
     def lut_estimation(self, fpgapart: str = "") -> int:
-        """Counters and addresses (about six counters and adders of the address width), shallow rings, output
-        registers.
-        """
-        address = unsigned_width(self._ring_words())
-        return 60 + 10 * address + memory_luts(self._ring_words(), self.in_stream().width)
+        """Counters, addresses and their choices, and shallow rings."""
+        return window_area(self._geometry(), self.in_stream().width).lut
 
     def bram_estimation(self, fpgapart: str = "") -> int:
         """18-kbit block RAMs of the ring."""
-        return memory_blocks(self._ring_words(), self.in_stream().width)
+        return window_area(self._geometry(), self.in_stream().width).bram
 
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
         """Parameters are the geometry's names in camel case."""

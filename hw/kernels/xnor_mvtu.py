@@ -1,6 +1,6 @@
 """XNOR-popcount matrix-vector-threshold unit: bipolar activations times bipolar weights (RTL module xnor_mvtu)."""
 
-from flipflow.hw.kernels.area import xnor_luts
+from flipflow.hw.kernels.area_mvtu import has_extra, popcount_luts
 from flipflow.hw.kernels.base import Tensor
 from flipflow.hw.kernels.mvtu import MvtuOp, popcount_stages
 
@@ -20,10 +20,14 @@ class XnorMvtu(MvtuOp):
         """Those of the popcount."""
         return popcount_stages(self.integer("SIMD"))
 
-    def unit_luts(self) -> int:
-        """XNOR, popcount, accumulator and comparators."""
-        lanes = self.integer("PE"), self.integer("SIMD")
-        return xnor_luts(*lanes, self.integer("AccWidth"), self.integer("Thresholds"))
+    def sum_luts(self) -> float:
+        """XNOR and popcount, and the choice of what a masked step adds."""
+        simd = self.integer("SIMD")
+        return popcount_luts(simd) + (simd.bit_length() + 1 if self.integer("HasMask") else 0)
+
+    def has_carry(self) -> bool:
+        """True where a match stays outside the popcount's tree."""
+        return bool(has_extra(self.integer("SIMD")))
 
     def module_name(self) -> str:
         """The RTL module."""

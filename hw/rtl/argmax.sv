@@ -56,7 +56,8 @@ module argmax #(
       for (genvar e = 0; e < Entries; e++) begin : gen_entry
         if (((2 * e + 1) << (level - 1)) < PE) begin : gen_node  // the level below has an entry 2e + 1
           logic right;
-          assign right     = $signed(gen_level[level-1].value[2*e+1]) > $signed(gen_level[level-1].value[2*e]);
+          // Less-than, not greater-than: Yosys' carry chains give the first as they are, for the second they test equality, too.
+          assign right     = $signed(gen_level[level-1].value[2*e]) < $signed(gen_level[level-1].value[2*e+1]);
           assign winner[e] = right ? gen_level[level-1].value[2*e+1] : gen_level[level-1].value[2*e];
           if (level == 1) begin : gen_leaf
             assign winner_index[e] = right;
@@ -103,7 +104,7 @@ module argmax #(
     logic [ClassWidth-1:0] first_class_q;  // first class of the word
     logic [Width-1:0]      best_q;
     assign frame_last = first_class_q == ClassWidth'((NF - 1) * PE);
-    assign better     = first_class_q == '0 || $signed(word_best) > $signed(best_q);
+    assign better     = first_class_q == '0 || $signed(best_q) < $signed(word_best);
     assign class_d    = (PE > 1) ? first_class_q + ClassWidth'(word_index) : first_class_q;
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin

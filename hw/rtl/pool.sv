@@ -116,9 +116,9 @@ module pool #(
       assign old_value = best[e*ElemBits+:ElemBits];
       assign new_value = data[e*ElemBits+:ElemBits];
       if (Signed) begin : gen_signed
-        assign beats = use_min[e] ? $signed(new_value) < $signed(old_value) : $signed(new_value) > $signed(old_value);
+        assign beats = use_min[e] ? $signed(new_value) < $signed(old_value) : $signed(old_value) < $signed(new_value);
       end else begin : gen_unsigned
-        assign beats = use_min[e] ? new_value < old_value : new_value > old_value;
+        assign beats = use_min[e] ? new_value < old_value : old_value < new_value;
       end
       // A window's first tap is taken without comparing, so that the neutral element stays out of the comparison.
       assign take = real_tap && (tap_first || beats);

@@ -12,7 +12,6 @@ from onnx import helper
 from qonnx.custom_op.registry import getCustomOp
 
 from flipflow.hw.kernels import DOMAIN
-from flipflow.hw.kernels.area import memory_blocks, memory_luts, xnor_luts
 from flipflow.hw.kernels.base import Bits, KernelOp
 from flipflow.hw.kernels.rom import bits_of, hex_lines, signed_width, unsigned_width
 from flipflow.hw.kernels.width_converter import gearbox_rhythm
@@ -147,15 +146,3 @@ def test_gearbox_rhythm_by_hand() -> None:
     assert [gearbox_rhythm(1, 4), gearbox_rhythm(4, 1)] == [(4, 4), (4, 4)]
     # 3 to 2 with 5 elements of room: levels 2, 3, 1, 4, 2, ...: two words in 4 cycles
     assert gearbox_rhythm(3, 2) == (4, 6)
-
-
-def test_area_figures() -> None:
-    assert [memory_blocks(55, 100), memory_blocks(512, 36), memory_blocks(513, 36), memory_blocks(1024, 36)] == [
-        0,
-        1,
-        2,
-        2,
-    ]
-    assert memory_luts(32, 8) == 16  # the two measured units of the docstring, 512 x 512
-    assert xnor_luts(16, 64, 10, 1) == pytest.approx(3601, rel=0.01)
-    assert xnor_luts(32, 32, 10, 1) == pytest.approx(3792, rel=0.01)
