@@ -1,4 +1,4 @@
-// Models of the 7 series' block RAMs, of which Yosys has black boxes only. For simulation and proof, not synthesis.
+// Models of Xilinx cells: block RAMs of the 7 series, of which Yosys has black boxes only, and carry chains. Not for synthesis.
 // Written from Xilinx' UG473 (7 series memory resources). Only what Yosys maps to is modelled; elaboration refuses the rest.
 // verilator lint_off DECLFILENAME
 // verilator lint_off WIDTH
@@ -252,4 +252,43 @@ module RAMB36E1 (
       assign {DOPBDOP[g], DOBDO[8*g+:8]} = WideOut ? out_a[9*(g+4)+:9] : out_b[9*g+:9];
     end
   endgenerate
+endmodule
+
+// Four bits of carry chain. Combinational. As one process: Verilator takes Yosys' model, whose carry vector reads itself, for a
+// loop.
+module CARRY4 (
+  output reg [3:0] CO, O,
+  input CI, CYINIT,
+  input [3:0] DI, S
+);
+  reg carry;
+  integer i;
+  always @* begin
+    carry = CI | CYINIT;
+    for (i = 0; i < 4; i = i + 1) begin
+      O[i] = S[i] ^ carry;
+      carry = S[i] ? carry : DI[i];
+      CO[i] = carry;
+    end
+  end
+endmodule
+
+// Eight bits of carry chain (UltraScale), or two chains of four with DUAL_CY4. Combinational.
+module CARRY8 (
+  output reg [7:0] CO, O,
+  input CI, CI_TOP,
+  input [7:0] DI, S
+);
+  parameter CARRY_TYPE = "SINGLE_CY8";
+  reg carry;
+  integer i;
+  always @* begin
+    carry = CI;
+    for (i = 0; i < 8; i = i + 1) begin
+      if (i == 4 && CARRY_TYPE == "DUAL_CY4") carry = CI_TOP;
+      O[i] = S[i] ^ carry;
+      carry = S[i] ? carry : DI[i];
+      CO[i] = carry;
+    end
+  end
 endmodule

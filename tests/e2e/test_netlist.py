@@ -66,7 +66,7 @@ def test_ecp5(built: Built) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("family", "block_ram"), [("gowin", "SDPX9B"), ("xc7", "RAMB18E1")])
+@pytest.mark.parametrize(("family", "block_ram"), [("gowin", "SPX9"), ("xc7", "RAMB18E1")])
 def test_other_families(built: Built, family: str, block_ram: str) -> None:
     check_family(built, family, block_ram)
 
