@@ -83,8 +83,8 @@ def oddities() -> list[bytes]:
     ]
 
 
-def check_stream(port: RawPort, stream: bytes, logits: dict[int, np.ndarray]) -> Counter[Fault | None]:
-    """Send a stream after a reset; answers and counters must be the model's. Returns the model's outcomes by fault."""
+def check_stream(port: RawPort, stream: bytes, logits: dict[int, np.ndarray]) -> tuple[Counter[Fault], Counter[Fault]]:
+    """Send a stream after a reset; answers and counters must be the model's. Returns faults as counted, and as reported."""
     port.restart()
     expected: list[Outcome] = outcomes(stream, 6)
     port.write(stream + encode(Kind.IDENTITY, 253))
@@ -92,17 +92,14 @@ def check_stream(port: RawPort, stream: bytes, logits: dict[int, np.ndarray]) ->
     found = [frame for frame in frames if frame.kind == Kind.IMAGE]
     good = [outcome.sequence for outcome in expected if outcome.fault is None and outcome.kind == Kind.IMAGE]
     assert [frame.sequence for frame in found] == good
-    if found:
-        payloads = np.array([list(frame.payload) for frame in found], np.uint8)
-        answered, _ = answers_from_bytes(payloads, output_stream(NARROW.describe()))
-        np.testing.assert_array_equal(answered, [logits[sequence] for sequence in good])
-    counts = Counter(outcome.fault for outcome in expected)
+    payloads = np.array([list(frame.payload) for frame in found], np.uint8)
+    answered, _ = answers_from_bytes(payloads, output_stream(NARROW.describe()))
+    np.testing.assert_array_equal(answered, [logits[sequence] for sequence in good])
+    counts = Counter(outcome.fault for outcome in expected if outcome.fault is not None)
     counters = port.counters()
     assert counters.answers == len(good)
     assert counters.faults == {fault: counts[fault] for fault in Fault}
-    reports = Counter(Fault(frame.payload[0]) for frame in frames if frame.kind == Kind.ERROR)
-    assert reports == +Counter({fault: counts[fault] for fault in Fault})
-    return counts
+    return counts, Counter(Fault(frame.payload[0]) for frame in frames if frame.kind == Kind.ERROR)
 
 
 def test_every_byte_of_a_frame_lost_doubled_and_flipped(tmp_path: Path) -> None:
@@ -118,9 +115,24 @@ def test_every_byte_of_a_frame_lost_doubled_and_flipped(tmp_path: Path) -> None:
     image = np.array([[6, 7, 1, 0, 2, 0, 3, 0, 4, 0, 5]])  # 7E holds 6 and 7: -2 and -1 in three bits
     known[250] = NARROW.logits(np.where(image > 3, image - 8, image))[0]
     with board:
-        counts = check_stream(RawPort(board.port), stream, known)
+        counts, reports = check_stream(RawPort(board.port), stream, known)
+    assert reports == counts
     assert all(counts[fault] > 3 for fault in (Fault.LENGTH, Fault.CHECKSUM)), counts
     assert counts[Fault.KIND] > 0
+
+
+def test_frames_among_garbage(tmp_path: Path) -> None:
+    """Random bytes, rich in flags and escapes, before every frame. Reports may replace one another; the counters tell all."""
+    draw = random.Random(14)
+    board = simulated_board(NARROW, tmp_path)
+    frames, logits = image_frames(60, seed=15)
+    stream = PAUSE
+    for frame in frames:
+        garbage = [draw.choice([0x7E, 0x7D, 0x5E, 0x02, draw.randrange(256)]) for _ in range(draw.randrange(40))]
+        stream += bytes(garbage) + frame + PAUSE
+    with board:
+        counts, _ = check_stream(RawPort(board.port), stream, dict(enumerate(logits)))
+    assert counts.total() > 60
 
 
 def test_half_a_frame_and_no_room(tmp_path: Path) -> None:
