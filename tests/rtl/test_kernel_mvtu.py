@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from kernel_cases import FREE, RUNS, Case, check, simulate
 from mvtu_cases import Unit, case
+from spec_model import mvtu_latency
 
+from flipflow.hw.kernels.mvtu import popcount_stages
 from flipflow.sim.kernel_bench import Trace
 
 XNOR = [
@@ -24,6 +26,9 @@ XNOR = [
     Unit("two_bits", 20, 6, 5, 2, thresholds=3, out_bits=2, out_bias=-2, extra=1),
     Unit("narrow", 9, 7, 3, 7, mask=True, thresholds=2, out_bits=2, out_bias=-1, extra=1),
     Unit("wide", 140, 8, 70, 4),
+    Unit("full_tree", 64, 2, 32, 1),  # 31 in the tree, and one beside it
+    Unit("odd_tree", 36, 2, 36, 2, mask=True),
+    Unit("deep", 128, 1, 64, 1, thresholds=0, out_bits=9),
 ]
 INT = Unit("", 1, 1, 1, 1, act_bipolar=False, mixed=True)
 MIXED = [
@@ -44,6 +49,8 @@ MIXED = [
     Unit("bipolar_mask", 10, 4, 5, 2, mixed=True, mask=True, thresholds=0, out_bits=6),
     Unit("bipolar", 7, 2, 1, 2, mixed=True, extra=1),
     Unit("mixed_tiny", 1, 1, 1, 1, mixed=True),
+    dataclasses.replace(INT, name="tree", mw=34, mh=2, simd=17, pe=2, act_bits=3),
+    Unit("bipolar_tree", 32, 2, 16, 1, mixed=True, mask=True, thresholds=0, out_bits=7),
 ]
 CASES = [case(unit, seed) for seed, unit in enumerate(XNOR + MIXED)]
 
@@ -65,7 +72,14 @@ def test_no_bubbles(unit: Unit, item: Case, traces: dict[str, list[Trace]]) -> N
     fold = unit.nf * unit.sf
     starts = [vector * fold for vector in range(unit.vectors)]
     assert trace.accepted == [start + sf for start in starts for sf in range(unit.sf)]
-    assert trace.cycles == [start + nf * unit.sf + unit.sf - 1 + unit.latency for start in starts for nf in range(unit.nf)]
+    assert trace.cycles == [
+        start + nf * unit.sf + unit.sf - 1 + unit.latency for start in starts for nf in range(unit.nf)
+    ]
+
+
+@pytest.mark.parametrize("simd", [*range(1, 140), 255, 256])
+def test_stages_of_the_count(simd: int) -> None:
+    assert 4 + popcount_stages(simd) == mvtu_latency(simd, 1, False, True, 1)
 
 
 def random_unit(rng: np.random.Generator, index: int) -> Unit:
