@@ -30,6 +30,7 @@ def prove(run_dir: Path, family: str, kernels: tuple[str, ...], limit_s: float, 
             run_dir, _accelerator(run_dir), family, kernels, limit_s=limit_s,
             synthesis=lambda share, note: reporter.progress(f"synthesis {family}", share, 1.0, note),
             progress=lambda done, total, name: reporter.progress("prove", done, total, name),
+            found=lambda it: reporter.message(f"{it.name}: {it.proof.result} in {it.proof.seconds:,.1f} s"),
         )  # fmt: skip
         reporter.progress("prove", len(proofs), len(proofs), "")
         document = {"family": family, "limit_seconds": limit_s, "kernels": [proof.row() for proof in proofs]}

@@ -44,11 +44,13 @@ def prove_accelerator(
     limit_s: float = 120.0,
     synthesis: Callable[[float, str], None] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
+    found: Callable[[KernelProof], None] | None = None,
 ) -> list[KernelProof]:
     """Prove each kernel's netlist equivalent to its RTL, or find that it is not.
 
     accel: accelerator.json. names: kernels, all if empty. limit_s: seconds a kernel. synthesis: takes the share done and a note,
-    where there is a synthesis to be done first. progress: takes kernels done, kernels in all, and the one at hand.
+    where there is a synthesis to be done first. progress: takes kernels done, kernels in all, and the one at hand. found: takes
+    each proof as it is made.
 
     Raises: FlipflowError E424 (no such kernel), synthesis' E360-E363, and those of `flipflow.hw.formal.prove`.
     """
@@ -67,4 +69,6 @@ def prove_accelerator(
         module, kind = kernels[name]
         pair = Pair(sources, TOP, module, text, family, memories=run_dir / "rtl")
         done.append(KernelProof(name, kind, prove(pair, limit_s)))
+        if found is not None:
+            found(done[-1])
     return done
