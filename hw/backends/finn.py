@@ -15,7 +15,7 @@ from typing import Any
 
 from flipflow.errors import Exit, FlipflowError
 from flipflow.hw.boards.find import flow_of
-from flipflow.hw.vivado.board import VivadoBoard, load_vivado_board
+from flipflow.hw.vivado.board import VivadoBoard, load_vivado_board, require_clock
 from flipflow.hw.vivado.tool import run_logged
 from flipflow.sim.reporter import Reporter
 
@@ -42,9 +42,11 @@ def finn_hls(run_dir: Path, board: Path, clock_mhz: float, reporter: Reporter) -
     Writes runs/<name>/bitstream/<board>-finn-hls/; FINN's own results, driver included, go to its folder `output`.
     Returns: board, folder, files, estimate (FINN's, of the whole network); with Vitis also bitfile and seconds.
     Raises: FlipflowError E250 (FINN is missing), E300 (no folded.onnx), E390 (a vendor tool is missing: exit code 3, the files
-    are there), E391 (FINN has no flow for the board), E392 (FINN's builder fails), E395 (a layer that FINN does not have).
+    are there), E391 (FINN has no flow for the board, or the board no such clock), E392 (FINN's builder fails), E395 (a layer that
+    FINN does not have).
     """
     target = _target(board)
+    require_clock(target, clock_mhz)
     folder = run_dir / "bitstream" / f"{target.name}-finn-hls"
     reporter.progress("finn-hls", 0, 3, "FINN's graph")
     _write(run_dir, folder, target, clock_mhz)

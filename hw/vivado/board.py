@@ -65,3 +65,10 @@ def load_vivado_board(path: Path) -> VivadoBoard:
         found = explain(error, str(path), VivadoBoard)
         fix = "Compare with a board that comes with flipflow (docs/vendor.md lists them)."
         raise FlipflowError("E371", found.what, found.where, fix) from error
+
+
+def require_clock(board: VivadoBoard, clock_mhz: float) -> None:
+    """Raise FlipflowError E391 where the board's shell cannot make this clock."""
+    if not 1.0 <= clock_mhz <= board.max_clock_mhz:
+        what = f"{clock_mhz:g} MHz was asked for, and {board.title} makes 1 to {board.max_clock_mhz:g} MHz."
+        raise FlipflowError("E391", what, "target.clock_mhz", "Ask for another clock (--clock-mhz).")

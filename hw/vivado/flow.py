@@ -9,7 +9,7 @@ from typing import Any
 
 from flipflow.errors import Exit, FlipflowError
 from flipflow.hw.synth.area import Area
-from flipflow.hw.vivado.board import VivadoBoard, load_vivado_board
+from flipflow.hw.vivado.board import VivadoBoard, load_vivado_board, require_clock
 from flipflow.hw.vivado.project import Project, write_project
 from flipflow.hw.vivado.reports import Timing, accelerator_usage, read_timing, read_usage
 from flipflow.hw.vivado.tool import find_vivado, run_script
@@ -32,7 +32,7 @@ def bitstream(run_dir: Path, board: Path, clock_mhz: float, reporter: Reporter) 
     accelerator is larger than the part), E394 (a report cannot be read), E406, E452 (the run).
     """
     target = load_vivado_board(board)
-    _check_clock(target, clock_mhz)
+    require_clock(target, clock_mhz)
     project = write_project(run_dir, target, clock_mhz, len(os.sched_getaffinity(0)))
     reporter.message(f"{project.folder}: {len(project.files)} files for {target.title} at {clock_mhz:g} MHz")
     vivado = find_vivado()
@@ -40,12 +40,6 @@ def bitstream(run_dir: Path, board: Path, clock_mhz: float, reporter: Reporter) 
         raise _without_vivado(project)
     result: dict[str, Any] = {"board": target.name, "folder": str(project.folder), "files": list(project.files)}
     return result | _run(vivado, project, run_dir, reporter)
-
-
-def _check_clock(board: VivadoBoard, clock_mhz: float) -> None:
-    if not 1.0 <= clock_mhz <= board.max_clock_mhz:
-        what = f"{clock_mhz:g} MHz was asked for, and {board.title} makes 1 to {board.max_clock_mhz:g} MHz."
-        raise FlipflowError("E391", what, "target.clock_mhz", "Ask for another clock (--clock-mhz).")
 
 
 def _without_vivado(project: Project) -> FlipflowError:

@@ -13,6 +13,7 @@ import numpy as np
 from axi_device import Device
 
 RESET_BIT = 0x4
+ACCESS = 40  # cycles that a register access takes to arrive
 MAX_BYTES = (1 << 26) - 1
 STEP = 500  # cycles at most that a look at `idle` lets pass
 
@@ -107,6 +108,7 @@ class Dma:
 
     def write(self, offset: int, value: int) -> None:
         assert (offset, value) == (0, RESET_BIT)
+        self.device.send(ACCESS)  # words go on flowing until the write arrives
         self.device.drop()
         for channel in (self.sendchannel, self.recvchannel):
             channel.halt()

@@ -144,3 +144,8 @@ def test_boards_that_finn_has_no_flow_for(written: Path, tmp_path: Path) -> None
     (tmp_path / "mine.toml").write_text(text.replace('finn_board = "Pynq-Z1"\n', ""))
     with pytest.raises(FlipflowError, match=r"E391 .*finn_board"):
         finn_hls(written, tmp_path / "mine.toml", 100.0, Reporter())
+
+
+def test_a_clock_that_the_board_cannot_make(written: Path) -> None:
+    with pytest.raises(FlipflowError, match=r"E391 .*600 MHz"):
+        finn_hls(written, find_board("u250"), 600.0, Reporter())
