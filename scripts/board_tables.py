@@ -56,7 +56,7 @@ def _row(run: Path) -> dict[str, Any]:
         size = (run / timing["bitstream"]).stat().st_size
         best = next(entry for entry in timing["seeds"] if entry["seed"] == timing["seed"])
         return {
-            "network": about["name"],
+            "network": run.resolve().name,
             "cycles": about["predicted"]["ii"],
             **{key: timing[key] for key in _KEYS},
             "critical": timing["critical"]["kernel"],
