@@ -11,6 +11,7 @@ from markdown_table import table
 Result = dict[str, Any]
 _KEYS = (
     "board",
+    "cpu_seconds",
     "device",
     "fmax_mhz",
     "asked_mhz",
