@@ -24,7 +24,7 @@ first_weight_bits = 4
 dataset = "digits"
 
 [train]
-epochs = 1
+epochs = 2
 threads = 1
 
 [fold]

@@ -27,7 +27,7 @@ module link_transmitter
 
   state_e      state_q, state_d;
   logic [15:0] index_q;
-  logic        escaped_q, special, sent, taken, payload_last_q, last, crc_good, unused;
+  logic        escaped_q, special_q, special, sent, taken, last, last_q, crc_good, unused;
   logic [7:0]  data, data_q;
   logic [31:0] crc;
 
@@ -59,7 +59,7 @@ module link_transmitter
   end
 
   // A frame's own flags go as they are; a flag or an escape within it goes as two bytes.
-  assign special = (data_q == Flag || data_q == Escape) && state_q != StateOpen && state_q != StateClose;
+  assign special = special_q && state_q != StateOpen && state_q != StateClose;
   assign byte_o  = escaped_q ? data_q ^ Toggle : (special ? Escape : data_q);
   assign sent    = byte_valid_o && byte_ready_i;
   assign taken   = sent && (!special || escaped_q) && state_q != StateOpen && state_q != StateClose;
@@ -72,23 +72,24 @@ module link_transmitter
 
   always_comb begin
     unique case (state_q)
-      StatePayload: last = payload_last_q;
+      StatePayload: last = index_q == length_i - 16'd1;
       default:      last = index_q[1:0] == 2'd3;
     endcase
     state_d = state_q;
     unique case (state_q)
       StateIdle:    if (start_i) state_d = StateOpen;
       StateOpen:    if (sent) state_d = StateHeader;
-      StateHeader:  if (taken && last) state_d = (length_i == '0) ? StateCheck : StatePayload;
-      StatePayload: if (taken && last) state_d = StateCheck;
-      StateCheck:   if (taken && last) state_d = StateClose;
+      StateHeader:  if (taken && last_q) state_d = (length_i == '0) ? StateCheck : StatePayload;
+      StatePayload: if (taken && last_q) state_d = StateCheck;
+      StateCheck:   if (taken && last_q) state_d = StateClose;
       default:      if (sent) state_d = StateIdle;
     endcase
   end
 
   always_ff @(posedge clk_i) begin
-    data_q         <= data;
-    payload_last_q <= index_q == length_i - 16'd1;
+    data_q    <= data;
+    special_q <= data_q == Flag || data_q == Escape;
+    last_q    <= last;
     if (!rst_ni) begin
       state_q   <= StateIdle;
       escaped_q <= 1'b0;
@@ -98,10 +99,8 @@ module link_transmitter
       if (sent) begin
         escaped_q <= special && !escaped_q;
       end
-      if (state_d != state_q) begin
-        index_q <= '0;
-      end else if (taken) begin
-        index_q <= index_q + 16'd1;
+      if (taken) begin
+        index_q <= last_q ? '0 : index_q + 16'd1;
       end
     end
   end
