@@ -72,6 +72,12 @@ def rom(depth: int, width: int) -> Storage:
     return Storage(bram=block_rams(depth, width)) if rom_in_blocks(depth, width) else Storage(rom_luts(depth, width))
 
 
+def unforced_rom(depth: int, width: int) -> Storage:
+    """The same where it is left to Yosys where the ROM lies."""
+    cost, blocks = _blocks(depth, width, written=False)
+    return blocks if cost < int(_ROM_BIT_COST * depth * width) else Storage(rom_luts(depth, width))
+
+
 def rom_in_blocks(depth: int, width: int) -> bool:
     """True where a ROM is to lie in block RAM: where every block saves a good number of LUTs."""
     return rom_luts(depth, width) >= _LUTS_SAVED * block_rams(depth, width)

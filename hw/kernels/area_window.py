@@ -8,7 +8,7 @@ from flipflow.hw.kernels.area import Storage, bits, chain, ram
 # LUTs of handshake and pipeline; of each different choice of constants that feeds a sum; of each bit of the loop counters; of
 # telling padding, and of dropping rows; of each address bit of a ring whose depth is no power of two. Fitted to the windows that
 # docs/results/area.json marks so.
-_CONTROL, _CHOICE, _COUNTER_BIT, _PADDING, _DROPPING, _WRAP_BIT = 14.2, 2.8, 0.86, 10.3, 9.4, 0.47
+_CONTROL, _CHOICE, _COUNTER_BIT, _PADDING, _DROPPING, _WRAP_BIT = 14.2, 2.8, 0.86, 12.0, 9.4, 0.47
 
 
 def window_area(geometry: Mapping[str, int], width: int) -> Storage:

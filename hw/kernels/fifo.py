@@ -75,5 +75,5 @@ def _pointers(depth: int) -> float:
     width = bits(depth)
     if width <= 4:
         return 5 * width + 6
-    rest = 4.0 * width + 1 if depth == 1 << width else 3.6 * width + (17 if depth <= _LUT_DEPTH else 10)
+    rest = 1.5 * width + 14 if depth == 1 << width else 3.6 * width + (17 if depth <= _LUT_DEPTH else 10)
     return 2 * chain(width) + rest

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from flipflow.hw.kernels.area import Storage, bits, chain, compare, rom
+from flipflow.hw.kernels.area import Storage, bits, chain, compare, unforced_rom
 from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag, is_signed
 from flipflow.hw.kernels.thresholding import apply_thresholds, threshold_lines
 
@@ -61,7 +61,7 @@ class Threshold(KernelOp):
 
     def _rom(self) -> Storage:
         pe = self.integer("PE")
-        return rom(self.integer("Channels") // pe, pe * (1 + self.integer("Thresholds") * self._width()))
+        return unforced_rom(self.integer("Channels") // pe, pe * (1 + self.integer("Thresholds") * self._width()))
 
     def _width(self) -> int:
         """Bits of a threshold in the RTL: two for bits."""

@@ -146,3 +146,17 @@ def test_gearbox_rhythm_by_hand() -> None:
     assert [gearbox_rhythm(1, 4), gearbox_rhythm(4, 1)] == [(4, 4), (4, 4)]
     # 3 to 2 with 5 elements of room: levels 2, 3, 1, 4, 2, ...: two words in 4 cycles
     assert gearbox_rhythm(3, 2) == (4, 6)
+
+
+def test_bipolar_thresholds_compare_bits() -> None:
+    """-1 and +1 pass a threshold just where the bits 0 and 1 pass its image in the ROM."""
+    kinds = {"inputDataType": "BIPOLAR", "outputDataType": "BIPOLAR", "AccWidth": 4, "Thresholds": 1}
+    op = make("Threshold", "t", 3, Channels=6, Leading=[1], **kinds)
+    levels, invert = np.array([[-5], [-1], [0], [1], [2], [7]]), np.array([0, 0, 0, 0, 0, 1])
+    module = op.rtl_module({"thresholds": levels, "invert": invert})
+    words = [int(line, 16) for line in module.memory["t_thresholds.mem"]]
+    assert module.parameters["AccWidth"] == 2
+    assert [word % 4 for word in words] == [0, 0, 1, 1, 2, 2]
+    for bit in (0, 1):
+        meant = execute(op, np.full((1, 6), 2 * bit - 1), levels, invert).ravel()
+        assert [(bit >= word % 4) != (word >> 2) for word in words] == (meant > 0).tolist()
