@@ -113,3 +113,12 @@ def test_a_misspelt_key_names_the_right_one(tmp_path: Path) -> None:
     path.write_text(GOOD.replace("clock_mhz", "clock_mhz_"))
     with pytest.raises(FlipflowError, match="Did you mean 'clock_mhz'"):
         load_board(str(path))
+
+
+def test_the_example_in_the_documentation(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "boards.md").read_text()
+    example = next(block for block in page.split("```text\n")[1:] if block.startswith('name = "mine"'))
+    path = tmp_path / "mine.toml"
+    path.write_text(example.partition("```")[0])
+    board = load_board(str(path))
+    assert (board.device, board.button is not None, board.leds_active_low) == ("LFE5U-45F", True, True)
