@@ -1,4 +1,4 @@
-# Block design for a PCI Express card: the XDMA core in stream mode, and the accelerator on a clock of its own; then the bitstream.
+# Block design for a PCI Express card: XDMA in stream mode, and the accelerator on a clock of its own; then the bitstream.
 # The card's pins come from its board files, without which this stops.
 source [file join [file dirname [file normalize [info script]]] common.tcl]
 
