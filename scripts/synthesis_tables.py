@@ -24,7 +24,9 @@ def collect(files: Sequence[Path]) -> Result:
                 runs.append({"run": Path(document["run"]).name, **kept})
             else:
                 extra = {key: document[key] for key in ("kernel", "attributes", "seed")}
-                kernels.append({**extra, **kept, "lut_per_binary_op": document.get("lut_per_binary_op")})
+                spent = {key: kept["synthesis"][key] for key in ("cpu_seconds", "tool")}
+                per_op = document.get("lut_per_binary_op")
+                kernels.append({**extra, **kept, "synthesis": spent, "lut_per_binary_op": per_op})
         except (OSError, ValueError, KeyError, TypeError) as error:
             sys.exit(f"{file}: not the output of `flipflow synth --json` ({error!r})")
     return {"format": "flipflow-synthesis", "version": 1, "name": "synthesis", "kernels": kernels, "runs": runs}

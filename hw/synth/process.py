@@ -5,12 +5,13 @@ It runs apart because Yosys works in the current directory, ends the process on 
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from flipflow.errors import Exit, FlipflowError
@@ -23,9 +24,10 @@ from pyosys import libyosys
 design = libyosys.Design()
 for command in sys.stdin.read().splitlines():
     libyosys.run_pass(command, design)
-libyosys.run_pass("log end of script", design)
+peak = next((line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")), "0")
+libyosys.run_pass(f"log end of script, {peak} kB", design)
 """
-_END = "end of script"
+_END = re.compile(r"^end of script, (\d+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a process ended: exit code (negative: the signal that killed it), whether its script came to its end, its cost,
+    """How a process ended: exit code (negative: the signal that killed it), whether a script of Yosys came to its end, its cost,
     and the last lines of its log.
     """
 
@@ -78,7 +80,13 @@ def run_yosys(commands: Sequence[str], workdir: Path, log: Path, watch: Callable
     script = log.with_suffix(".ys")
     script.write_text("\n".join(commands) + "\n")
     with script.open("rb") as source:
-        return run_logged([sys.executable, "-c", _YOSYS], workdir, log, watch, source.fileno())
+        outcome = run_logged([sys.executable, "-c", _YOSYS], workdir, log, watch, source.fileno())
+    end = _END.search(outcome.tail)
+    if end is None:
+        return outcome
+    # A process starts as a copy of its parent, whose size wait4's maximum takes in; Yosys' own is known from within.
+    usage = replace(outcome.usage, memory_mb=round(int(end.group(1)) * 1024 / 1e6, 1))
+    return replace(outcome, finished=True, usage=usage)
 
 
 def run_logged(
@@ -92,7 +100,6 @@ def run_logged(
     """Run any program like this: both of its outputs into `log`, its cost measured, no child left behind."""
     started = time.monotonic()
     tail: list[str] = []
-    ended = False
     with (
         log.open("w", encoding="utf-8") as sink,
         subprocess.Popen(
@@ -104,7 +111,6 @@ def run_logged(
             for line in process.stdout or ():
                 sink.write(line)
                 text = line.rstrip()
-                ended |= text == _END
                 if text:
                     tail = [*tail[-TAIL_LINES:], text]
                 if watch is not None:
@@ -119,7 +125,7 @@ def run_logged(
         round(cost.ru_utime + cost.ru_stime, 2),
         round(cost.ru_maxrss * 1024 / 1e6, 1),
     )
-    return Outcome(process.returncode, ended, usage, "\n".join(tail[-TAIL_LINES:]))
+    return Outcome(process.returncode, False, usage, "\n".join(tail[-TAIL_LINES:]))
 
 
 def _kill(process: "subprocess.Popen[str]") -> None:

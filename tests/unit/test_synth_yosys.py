@@ -67,7 +67,8 @@ def test_area_by_instance(name: str, tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["netlist.json", "netlist.v", "yosys.log"]
     shares = [share for share, _ in seen]
     assert shares == sorted(shares) and shares[0] >= 0.0 and shares[-1] <= 1.0 and len(shares) > 8
-    assert netlist.usage.cpu_seconds > 0.1 and netlist.usage.memory_mb > 20
+    # Yosys' own memory, not that of the test's process, which has torch in it.
+    assert netlist.usage.cpu_seconds > 0.1 and 20 < netlist.usage.memory_mb < 250
 
 
 def test_parameters(tmp_path: Path) -> None:
