@@ -13,7 +13,8 @@ docs/configuration.md comes from the pydantic models, docs/errors.md from flipfl
 docs/*.md the text between `<!-- generated:RUN/BLOCK -->` and `<!-- /generated -->` comes from docs/results/RUN.json;
 BLOCK is a name in result_tables.BLOCKS; for benchmarks (RUN is cpu-TARGET) in bench_tables.BLOCKS; for arm in
 arm_tables.BLOCKS; for sweeps in accuracy_tables.BLOCKS; for bitstreams in board_tables.BLOCKS; for synthesis in
-synthesis_tables.BLOCKS. Where RUN is `code`, the code is asked: network_tables.COMPUTED, board_tables.COMPUTED.
+synthesis_tables.BLOCKS; for scripts/area_sweep.py in area_tables.BLOCKS. Where RUN is `code`, the code is asked:
+network_tables.COMPUTED, board_tables.COMPUTED.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import sys
 from pathlib import Path
 
 import accuracy_tables
+import area_tables
 import arm_tables
 import bench_tables
 import board_tables
@@ -44,6 +46,7 @@ BLOCKS = {
     **bench_tables.BLOCKS,
     **arm_tables.BLOCKS,
     **accuracy_tables.BLOCKS,
+    **area_tables.BLOCKS,
     **board_tables.BLOCKS,
     **synthesis_tables.BLOCKS,
 }
