@@ -118,7 +118,8 @@ def test_slow_gearbox_becomes_two() -> None:
 
 def test_shallow_fifos_grow_until_the_slowest_layer_sets_the_pace() -> None:
     model = convert(mlp().model())
-    fold(model, FoldRequest(cycles=48))
+    # Several words and several rounds everywhere: units that replay, one after another.
+    fold(model, FoldRequest(layers={f"fc{index}": {"pe": 2, "simd": 2} for index in range(4)}))
     stitched = stitch(model)
     fifos = [op for op in kernels_of(stitched) if op.onnx_node.op_type == "Fifo"]
     for op in fifos:
