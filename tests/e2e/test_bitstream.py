@@ -43,14 +43,13 @@ def flipflow(*words: str) -> "subprocess.CompletedProcess[str]":
 
 def test_a_bitstream_for_a_ulx3s(network: Path) -> None:
     words = ("bitstream", str(network), "--board", "ulx3s-25f", "--clock-mhz", "50", "--json")
-    done = flipflow(*words, "--seeds", "2")
+    done = flipflow(*words)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     timing = json.loads((network / "timing.json").read_text())
     assert result["timing"] == timing
     assert (timing["board"], timing["asked_mhz"], timing["met"]) == ("ulx3s-25f", 50.0, True)
-    assert timing["fmax_mhz"] == max(entry["fmax_mhz"] for entry in timing["seeds"]) >= 50.0
-    assert [entry["seed"] for entry in timing["seeds"]] == [1, 2]
+    assert timing["fmax_mhz"] == timing["seeds"][0]["fmax_mhz"] >= 50.0
     # The path that is reported is as slow as the frequency says (in ps, half of one lost to rounding on either side).
     assert timing["critical"]["delay_ns"] == pytest.approx(1e3 / timing["fmax_mhz"], rel=5e-3)
     assert timing["critical"]["path"][0]["kind"] == "clk-to-q"
@@ -62,7 +61,7 @@ def test_a_bitstream_for_a_ulx3s(network: Path) -> None:
     assert names <= {entry["name"] for entry in area["kernels"]}
     assert PREAMBLE in (network / "accelerator.bit").read_bytes()[:300]
     stamp = (network / "accelerator.bit").stat().st_mtime_ns
-    again = flipflow(*words, "--seeds", "2")
+    again = flipflow(*words)
     assert json.loads(again.stdout)["skipped"]
     assert (network / "accelerator.bit").stat().st_mtime_ns == stamp
 
@@ -86,10 +85,13 @@ def test_pins_of_the_other_ecp5_boards(network: Path, name: str) -> None:
     assert (network / "accelerator.bit").stat().st_size > 10_000
 
 
-def test_a_bitstream_for_a_tang_nano(network: Path) -> None:
-    done = flipflow("bitstream", str(network), "--board", "tang-nano-20k", "--clock-mhz", "54")
+@pytest.mark.slow
+def test_a_bitstream_for_a_tang_nano_is_the_best_of_its_seeds(network: Path) -> None:
+    done = flipflow("bitstream", str(network), "--board", "tang-nano-20k", "--clock-mhz", "54", "--seeds", "2")
     assert done.returncode == 0, done.stderr
     timing = json.loads((network / "timing.json").read_text())
+    assert [entry["seed"] for entry in timing["seeds"]] == [1, 2]
+    assert timing["fmax_mhz"] == max(entry["fmax_mhz"] for entry in timing["seeds"])
     assert timing["device"] == load_board("tang-nano-20k").device
     assert timing["fmax_mhz"] >= 54.0
     lines = (network / "accelerator.fs").read_text().splitlines()
