@@ -4,6 +4,8 @@ from functools import cache
 
 from flipflow.hw.kernels.area import bits, chain
 
+# What weights that are constants leave of a channel's products and sum; fitted to one such unit.
+CONSTANT_WEIGHTS = 0.55
 # LUTs of the levels of a popcount that are gates: two full adders of products, then sums of two words and a match.
 _GROUP_LUTS = (0, 1, 2, 4)
 _GATE_LEVEL_LUTS = {2: 5, 3: 8}
@@ -52,16 +54,18 @@ def adder_tree_luts(lanes: int, width: int, sum_width: int, carries: bool) -> in
     return luts
 
 
-def results_luts(acc_width: int, carry: bool, one_step: bool, thresholds: int, out_bits: int, offset: bool) -> float:
+def results_luts(acc_width: int, carry: bool, one_step: bool, thresholds: int, out_bits: int, offset: int) -> float:
     """LUTs of a channel from the sum of a step's products on: accumulator, thresholds or raw sum, skid buffer.
 
-    carry: the products' sum brings a carry bit. one_step: a vector's sum is that of a step. offset: raw sums are shifted.
+    carry: the products' sum brings a carry bit. one_step: a vector's sum is that of a step. offset: what is subtracted from
+    raw sums; its low zeros leave their bits alone.
     """
     luts = 0 if one_step and not carry else add(acc_width + carry)
     if thresholds:
         luts += thresholds * (chain(acc_width) or acc_width)
         return luts + out_bits + (1 if thresholds == 1 else 1.9 * thresholds)
-    return luts + out_bits + (chain(out_bits) if offset else 0)
+    low_zeros = (offset & -offset).bit_length() - 1
+    return luts + out_bits + (chain(out_bits - low_zeros) if offset else 0)
 
 
 def control_luts(nf: int, sf: int, folded_thresholds: bool) -> int:

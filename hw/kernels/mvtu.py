@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from flipflow.hw.kernels.area import Storage, ram, rom, rom_in_blocks
-from flipflow.hw.kernels.area_mvtu import control_luts, results_luts
+from flipflow.hw.kernels.area_mvtu import CONSTANT_WEIGHTS, control_luts, results_luts
 from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag
 from flipflow.hw.kernels.rom import bits_of, hex_lines, signed_width
 from flipflow.hw.kernels.thresholding import apply_thresholds, threshold_lines
@@ -112,11 +112,13 @@ class MvtuOp(KernelOp):
     def lut_estimation(self, fpgapart: str = "") -> int:
         """LUT4s: the channels, the control, and those of the memories that are not in block RAM."""
         (nf, sf), levels = self.folds, self.integer("Thresholds")
-        offset = self.text("inputDataType") == "BIPOLAR" and self.weight_bits == 1
+        popcounts = self.text("inputDataType") == "BIPOLAR" and self.weight_bits == 1
+        offset = self.integer("MW") if popcounts else 0
+        constant = CONSTANT_WEIGHTS if nf * sf == 1 else 1.0
         results = results_luts(
             self.integer("AccWidth"), self.has_carry(), sf == 1, levels, self.out_stream().bits, offset
         )
-        channels = self.integer("PE") * (self.sum_luts() + results)
+        channels = self.integer("PE") * (constant * self.sum_luts() + results)
         return round(channels) + control_luts(nf, sf, levels > 0) + self._storage().lut
 
     def bram_estimation(self, fpgapart: str = "") -> int:
