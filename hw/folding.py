@@ -15,8 +15,9 @@ from flipflow.hw.graph import kernels_of
 if TYPE_CHECKING:
     from flipflow.hw.kernels.base import KernelOp
 
-# What a block RAM weighs against LUTs where two foldings are compared: an ECP5-85F has 83,640 LUT4s and 208 block RAMs.
-LUTS_PER_BRAM = 402
+# What a block RAM weighs against LUTs where two foldings are compared. An ECP5-85F has 402 LUT4s for each of its block
+# RAMs, but few designs use all of them, and placement takes long over LUTs. At 402, foldings left block RAMs idle.
+LUTS_PER_BRAM = 128
 # Products a cycle, on average, where nothing is asked for: small enough for mid-size parts (FINN's CNV example folds to as many),
 # large enough that a simulation of a few images takes seconds.
 DEFAULT_LANES = 1024

@@ -37,7 +37,7 @@ class SimResult:
     cycles_per_second: float
 
 
-def simulate(
+def simulate(  # noqa: PLR0913 - images, and how to run them
     run_rtl_dir: Path,
     accel: Mapping[str, Any],
     images_int: NDArray[Any],
