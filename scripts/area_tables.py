@@ -23,12 +23,12 @@ def summary(result: Result) -> str:
     )
     rows = [
         (
-            *(f"`{line['kernel']}`", line["points"], line["set"]),
+            *(f"`{line['kernel']}`", str(line["points"]), line["set"]),
             *(
                 f"{line[key]:.1f} %"
                 for key in ("median_error_percent", "worst_error_percent", "worst_error_percent_above_floor")
             ),
-            *(line["beyond_10_percent"], line["block_rams_wrong"]),
+            *(str(line["beyond_10_percent"]), str(line["block_rams_wrong"])),
         )
         for line in result["summary"]
     ]
