@@ -58,7 +58,8 @@ class WidthConverter(KernelOp):
             return into * bits + 4 + 3 * (into - 1).bit_length()
         # Every unit of the buffer takes what is shifted down or one of several units of the input word. Fitted.
         sources = sum(min(into, place + 1, into + out - place) + (place < into) for place in range(into + out))
-        return 18 + round(bits * 0.6 * sources**1.25)
+        steer = bits * 0.6 * float(sources) ** 1.25
+        return 18 + round(steer)
 
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
         """Element width and beat sizes."""
