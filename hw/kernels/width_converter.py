@@ -1,6 +1,6 @@
 """Gearbox between streams of different beat sizes (RTL module width_converter)."""
 
-from math import gcd
+from math import gcd, pow
 from typing import Any
 
 from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor
@@ -58,8 +58,7 @@ class WidthConverter(KernelOp):
             return into * bits + 4 + 3 * (into - 1).bit_length()
         # Every unit of the buffer takes what is shifted down or one of several units of the input word. Fitted.
         sources = sum(min(into, place + 1, into + out - place) + (place < into) for place in range(into + out))
-        steer = bits * 0.6 * float(sources) ** 1.25
-        return 18 + round(steer)
+        return 18 + round(bits * 0.6 * pow(sources, 1.25))
 
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
         """Element width and beat sizes."""
