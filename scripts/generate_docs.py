@@ -82,7 +82,7 @@ def errors_page() -> str:
         "| code | meaning |",
         "|---|---|",
         *(f"| {int(code)} | {text} |" for code, text in EXITS.items()),
-        "| 130 | Interrupted with Ctrl-C. The same command goes on from there. |",
+        "| 130 | Interrupted with Ctrl-C or SIGTERM. The same command goes on from there. |",
         "\nOptions that the command line itself refuses (a missing argument, an unknown option) exit with 2 as well.",
     ]
     for low, high, title in AREAS:

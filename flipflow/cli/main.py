@@ -1,6 +1,7 @@
 """Verbs of the command line, and what becomes of errors."""
 
 import json
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -319,10 +320,16 @@ def _guarded(call: Callable[[], None]) -> Callable[[], int]:
     return guarded
 
 
+def _stop(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Entry point: runs a verb, prints coded errors, and exits with the code that the documentation promises."""
     from flipflow.run.files import disk_errors  # noqa: PLC0415
 
+    # A polite kill cleans up as Ctrl-C does: Yosys and nextpnr would go on for minutes.
+    signal.signal(signal.SIGTERM, _stop)
     # Brevitas says at import that an optional accelerator of something unused here is missing.
     warnings.filterwarnings("ignore", message="fast_hadamard_transform")
 
