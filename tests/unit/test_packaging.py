@@ -44,12 +44,16 @@ def _sources(room: str, kept: Callable[[Path], bool] = _ships) -> list[str]:
     return [str(path.relative_to(ROOT / room)) for path in (ROOT / room).rglob("*") if kept(path)]
 
 
-def _own_folders(source: str) -> Iterator[str]:
-    """Y of each `Path(__file__).parent / "X" / "Y"` in Python source, as "X/Y"."""
-    for node in ast.walk(ast.parse(source)):
-        text = ast.unparse(node) if isinstance(node, ast.BinOp) else ""
-        if found := re.fullmatch(r"Path\(__file__\)(?:\.resolve\(\))?\.parent((?: / '[^']+')+)", text):
-            yield "/".join(re.findall(r"'([^']+)'", found[1]))
+def _own_folders(source: str) -> Iterator[tuple[int, str]]:
+    """(n, "X/Y") of each `Path(__file__).parents[n] / "X" / "Y"` in Python source; `.parent` is `.parents[0]`."""
+    within: set[ast.AST] = set()
+    for node in ast.walk(ast.parse(source)):  # outer expressions come first
+        fit = isinstance(node, ast.BinOp | ast.Attribute | ast.Subscript) and node not in within
+        text = ast.unparse(node) if fit else ""
+        shape = r"Path\(__file__\)(?:\.resolve\(\))?\.parent(?:s\[(\d)\])?((?: / '[^']+')*)"
+        if found := re.fullmatch(shape, text):
+            within |= set(ast.walk(node))
+            yield int(found[1] or 0), "/".join(re.findall(r"'([^']+)'", found[2]))
 
 
 @pytest.mark.parametrize("room", ROOMS.values())
@@ -58,10 +62,11 @@ def test_what_the_code_opens_beside_itself_lies_in_a_shipped_room(room: str) -> 
         source = path.read_text(encoding="utf-8")
         folders = list(_own_folders(source))
         assert source.count("__file__") == len(folders), f"{path}: a use of __file__ that this test cannot follow"
-        for folder in folders:
-            target = path.parent / folder
+        for above, folder in folders:
+            target = path.parents[above] / folder
             assert target.exists(), f"{path}: {folder}"
             held = [file for file in target.rglob("*") if file.is_file()] if target.is_dir() else [target]
+            held = [file for file in held if file.suffix != ".pyc"]
             for file in held:
                 assert _ships(file), f"{file} would be left out of the wheel"
 
