@@ -140,6 +140,7 @@ def main() -> None:
         print(f"{min(first + BATCH, len(missing))} of {len(missing)} synthesised", flush=True)
     records = [record(item, options.family) for item in tasks if cached(item).exists()]
     about = {
+        "format": "flipflow-area", "version": 1,
         "command": "python scripts/area_sweep.py", "yosys": importlib.metadata.version("pyosys"),
         "synthesis": family(options.family).command, "floor_luts": FLOOR_LUTS,
         "summary": list(summary(records)), "points": records,
