@@ -205,6 +205,8 @@ def test_a_child_of_vivado_dies_with_it(tmp_path: Path) -> None:
     tool.chmod(0o755)
     (tmp_path / "x.tcl").write_text("")
     code = (
+        # A test run in the background may have inherited SIGINT ignored.
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\nfrom flipflow.hw.vivado.tool import run_script\n"
         f"p = Path({str(tmp_path)!r})\nrun_script(p / 'vivado', p / 'x.tcl', p / 'log', print)"
     )
