@@ -60,7 +60,7 @@ def yosys_elaborate(sources: Sequence[Path], top: str, params: Mapping[str, int 
         log = Path(scratch) / "yosys.log"
         outcome = run_yosys(script, workdir, log)
         text = log.read_text().strip()
-    if outcome.code != 0 or not outcome.finished:
+    if outcome.code != 0:
         raise FlipflowError(
             "E352",
             f"Yosys cannot elaborate it:\n{text[-_MESSAGE_CHARS:]}\n",

@@ -16,7 +16,7 @@ from typing import Any
 from flipflow.errors import Exit, FlipflowError
 from flipflow.hw.boards.find import flow_of
 from flipflow.hw.vivado.board import VivadoBoard, load_vivado_board, require_clock
-from flipflow.hw.vivado.tool import run_logged
+from flipflow.hw.vivado.tool import run_vendor_tool
 from flipflow.sim.reporter import Reporter
 
 MODEL, FOLDING, CONFIG, OUTPUT = "finn.onnx", "folding.json", "build.yaml", "output"
@@ -149,7 +149,7 @@ def _build(folder: Path, reporter: Reporter) -> dict[str, Any]:
             reporter.progress("finn-hls", 2, 3, step.strip())
 
     log = folder / "finn.log"
-    run_logged([*FINN, "build", "--batch", CONFIG, MODEL], folder, log, show, "FINN's builder", environment)
+    run_vendor_tool([*FINN, "build", "--batch", CONFIG, MODEL], folder, log, show, "FINN's builder", environment)
     reporter.progress("finn-hls", 3, 3, "done")
     made = [path for path in sorted((folder / OUTPUT).glob(f"{_BITFILE}.*")) if path.suffix in {".bit", ".xclbin"}]
     if not made:

@@ -67,10 +67,10 @@ def write_miter(pair: Pair, path: Path) -> Size:
         (place / "netlist.v").write_text(gate + "\n" + model_source(gate, pair.family))
         (place / "bench.v").write_text(_bench(gate))
         outcome = run_yosys(_script(pair), place, place / _LOG)
-        if outcome.code != 0 or not outcome.finished:
+        if outcome.code != 0:
             kept = path.with_suffix(".log")
             shutil.copy(place / _LOG, kept)
-            what = f"Yosys stopped with code {outcome.code}:\n{outcome.tail}\n"
+            what = f"Yosys stopped with code {outcome.code}:\n{chr(10).join(outcome.tail)}\n"
             raise FlipflowError("E423", what, f"{pair.module}, log in {kept}", "Please report it.", Exit.CHECK_FAILED)
         shutil.move(place / "miter.aig", path)
     return _size(path)

@@ -82,7 +82,7 @@ def make_bitstream(run_dir: Path, workdir: Path, request: Request, reporter: Rep
     document = timing_document(board, clocks, routed, seconds | {"total": sum(seconds.values())}, file.name)
     document["cpu_seconds"] = {
         "synthesis": netlist.usage.cpu_seconds,
-        "place_and_route": round(sum(item.ran.cpu_seconds for item in routed), 1),
+        "place_and_route": round(sum(item.ran.usage.cpu_seconds for item in routed), 1),
     }
     _tidy(workdir, routed)
     return Bitstream(file, document, netlist, routed[0])

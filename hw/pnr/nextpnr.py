@@ -12,7 +12,8 @@ from flipflow.hw.boards import Board
 from flipflow.hw.pnr.constraints import constraints
 from flipflow.hw.pnr.progress import Progress
 from flipflow.hw.pnr.report import Timing, Utilisation, timing_of, utilisation_of
-from flipflow.hw.pnr.tools import NEXTPNR_ECP5, NEXTPNR_GOWIN, Finished, Processes, Tool, run_tool
+from flipflow.hw.pnr.tools import NEXTPNR_ECP5, NEXTPNR_GOWIN, Tool, run_tool
+from flipflow.hw.process import Outcome, Processes
 
 ROUTERS = {"ecp5": ("router1", "router2"), "gowin": ("router1", "router2")}
 PLACERS = {"ecp5": ("heap", "sa", "static"), "gowin": ("heap", "sa")}
@@ -48,7 +49,7 @@ class Routed:
     timing: Timing
     utilisation: Utilisation
     output: Path
-    ran: Finished
+    ran: Outcome
 
 
 def nextpnr_of(board: Board) -> Tool:
@@ -108,7 +109,7 @@ def place_and_route(
     return Routed(choice, timing_of(report, clock_mhz, kernels), utilisation_of(report), output, ran)
 
 
-def failure(board: Board, tool: Tool, ran: Finished, log: Path) -> FlipflowError:
+def failure(board: Board, tool: Tool, ran: Outcome, log: Path) -> FlipflowError:
     """What a run of nextpnr that made nothing died of, by its last lines."""
     errors = [line.removeprefix("ERROR: ") for line in ran.tail if line.startswith("ERROR")]
     text = " ".join(errors) or " / ".join(ran.tail[-3:]) or "it said nothing."
@@ -123,7 +124,7 @@ def failure(board: Board, tool: Tool, ran: Finished, log: Path) -> FlipflowError
     if _STUCK.search(text):
         fix = "Try another --seed or --router, or fold the network smaller (fold.cycles)."
         return FlipflowError("E377", f"{tool.name} gives up: {text}", str(log), fix, Exit.CHECK_FAILED)
-    memory = f", after {ran.memory / 2**30:.1f} GiB of memory" if ran.code < 0 or ran.code == 137 else ""
+    memory = f", after {ran.usage.memory_bytes / 2**30:.1f} GiB of memory" if ran.code < 0 or ran.code == 137 else ""
     what = f"{tool.name} ended with code {ran.code}{memory}: {text}"
     return FlipflowError("E375", what, str(log), "Read the log; the same command tries again.", Exit.CHECK_FAILED)
 

@@ -48,7 +48,7 @@ def timing_document(
         "seeds": [_seed_document(item) for item in sorted(routed, key=lambda item: item.choice.seed)],
         "utilisation": {key: {"used": used[key], "available": part[key]} for key in used},
         "seconds": {key: round(value, 1) for key, value in seconds.items()},
-        "memory_bytes": max(item.ran.memory for item in routed),
+        "memory_bytes": max(item.ran.usage.memory_bytes for item in routed),
         "bitstream": file,
         "tools": {name: _version(name) for name in _PACKAGES},
     }
@@ -71,9 +71,9 @@ def _seed_document(item: Routed) -> dict[str, Any]:
     return {
         "seed": item.choice.seed,
         "fmax_mhz": round(item.timing.fmax_mhz, 2),
-        "seconds": round(item.ran.seconds, 1),
-        "cpu_seconds": round(item.ran.cpu_seconds, 1),
-        "memory_bytes": item.ran.memory,
+        "seconds": round(item.ran.usage.seconds, 1),
+        "cpu_seconds": round(item.ran.usage.cpu_seconds, 1),
+        "memory_bytes": item.ran.usage.memory_bytes,
     }
 
 

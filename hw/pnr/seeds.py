@@ -10,7 +10,7 @@ from flipflow.errors import FlipflowError
 from flipflow.hw.boards import Board
 from flipflow.hw.pnr.nextpnr import Choice, Routed, place_and_route
 from flipflow.hw.pnr.progress import Progress
-from flipflow.hw.pnr.tools import Processes
+from flipflow.hw.process import Processes
 
 # Memory of one nextpnr by family, in bytes: its database, and some for each cell (measured on networks of 5,000 to 40,000 cells).
 _DATABASE = {"ecp5": 700 << 20, "gowin": 400 << 20}

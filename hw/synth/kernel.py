@@ -1,5 +1,6 @@
 """One kernel on its own: its area in a family, from the cache where it was synthesised before."""
 
+import dataclasses
 import importlib.metadata
 import json
 import tempfile
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from flipflow.hw import emit
+from flipflow.hw.process import Usage
 from flipflow.hw.synth.area import Area
 from flipflow.hw.synth.families import family
-from flipflow.hw.synth.process import Usage, require_package
+from flipflow.hw.synth.process import require_package
 from flipflow.hw.synth.yosys import Literal, Progress, Value, synthesise
 from flipflow.sim import cache
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from flipflow.hw.kernels.base import KernelOp, RtlModule
 
 _RESULT = "area.json"
+_FORMAT = "2"  # of that file; part of the key, so that no other is read
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def kernel_synthesis(module: "RtlModule", family_name: str, progress: Progress |
     params = {key: _value(value) for key, value in module.parameters.items()}
     # How Yosys optimises is all in the family's command; costs belong to the key, as the same netlist counted otherwise is
     # another result.
-    recipe = [importlib.metadata.version("pyosys"), target.command, target.no_pads, repr(target.cells)]
+    recipe = [_FORMAT, importlib.metadata.version("pyosys"), target.command, target.no_pads, repr(target.cells)]
     parts = [part for pair in texts.items() for part in pair]
     key = cache.digest([*recipe, module.name, repr(sorted(params.items())), *parts])
 
@@ -60,7 +63,7 @@ def kernel_synthesis(module: "RtlModule", family_name: str, progress: Progress |
                 sorted(folder.glob("*.sv")), module.name, family_name, folder / "out",
                 params=params, memories=folder, keep=(), progress=progress,
             )  # fmt: skip
-        result = {"area": netlist.area.as_dict(), "usage": netlist.usage.as_dict()}
+        result = {"area": netlist.area.as_dict(), "usage": dataclasses.asdict(netlist.usage)}
         (place / _RESULT).write_text(json.dumps(result) + "\n")
 
     result = json.loads((cache.entry("synth", key, build) / _RESULT).read_text())

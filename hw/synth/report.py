@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flipflow.hw.graph import kernels_of, load_model
+from flipflow.hw.process import Usage
 from flipflow.hw.synth.area import Area, total
 from flipflow.hw.synth.kernel import KernelSynthesis
-from flipflow.hw.synth.process import Usage
 from flipflow.hw.synth.yosys import Netlist
 
 if TYPE_CHECKING:

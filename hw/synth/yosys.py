@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flipflow.errors import Exit, FlipflowError
+from flipflow.hw.process import Outcome, Usage
 from flipflow.hw.synth.area import Area, count, total
 from flipflow.hw.synth.families import Family, family
-from flipflow.hw.synth.process import Outcome, Usage, run_yosys
+from flipflow.hw.synth.process import run_yosys
 
 # RTL modules that are kernels of the pipeline.
 KERNEL_MODULES = (
@@ -188,16 +189,17 @@ class _Watcher:
 
 def _require_success(outcome: Outcome, log: Path, top: str) -> None:
     """Raise what the process' end means."""
-    if outcome.code == 0 and outcome.finished:
+    if outcome.code == 0:
         return
     where = f"module {top}, log in {log}"
-    if outcome.code < 0 or "Killed" in outcome.tail or "bad_alloc" in outcome.tail:
+    text = "\n".join(outcome.tail)
+    if outcome.code < 0 or "Killed" in text or "bad_alloc" in text:
         memory = f"{outcome.usage.memory_mb:,.0f} MB"
         what = f"the synthesis was killed after {outcome.usage.seconds:.0f} s, at {memory}; most often memory runs out."
         fix = "Close other programs, fold the network smaller, or use a machine with more memory."
         raise FlipflowError("E363", what, where, fix)
-    errors = [line for line in outcome.tail.splitlines() if "error" in line.lower()]
-    what = f"Yosys stopped with code {outcome.code}:\n{outcome.tail if not errors else chr(10).join(errors)}\n"
+    errors = [line for line in outcome.tail if "error" in line.lower()]
+    what = f"Yosys stopped with code {outcome.code}:\n{chr(10).join(errors) or text}\n"
     fix = "Generated RTL: please report it, with the log. RTL of your own: correct the lines named."
     raise FlipflowError("E360", what, where, fix, Exit.CHECK_FAILED)
 

@@ -1,18 +1,14 @@
 """Runs Vivado (or another long tool): its log, progress from what it prints, and what it said where it fails."""
 
-import os
 import re
 import shutil
-import signal
-import subprocess
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from flipflow.errors import Exit, FlipflowError
+from flipflow.hw.process import TAIL_LINES, run_logged
 
 Progress = Callable[[str], None]
-_TAIL_LINES = 12
 # What Vivado prints when it begins something that takes a while.
 _MILESTONE = re.compile(
     r"^(?:Starting (?P<task>[A-Z][\w ]+? (?:Task|: Time))|Phase (?P<phase>\d+(?:\.\d+)* [\w ,/-]+)|"
@@ -47,10 +43,10 @@ def run_script(vivado: Path, script: Path, log: Path, progress: Progress) -> Non
         if begun is not None:
             progress(begun)
 
-    run_logged(command, script.parent, log, look, f"Vivado, {script.name}")
+    run_vendor_tool(command, script.parent, log, look, f"Vivado, {script.name}")
 
 
-def run_logged(
+def run_vendor_tool(
     command: Sequence[str],
     folder: Path,
     log: Path,
@@ -63,42 +59,20 @@ def run_logged(
     Raises: FlipflowError E392 (it does not start, or ends with an error: its last lines, and the log's path).
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    tail: deque[str] = deque(maxlen=_TAIL_LINES)
     try:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        outcome = run_logged(command, folder, log, look, environment=environment)
     except OSError as error:
+        if error.filename != command[0]:
+            raise
         raise _died(f"it does not start ({error.strerror or error})", [], name, log) from error
-    try:
-        with log.open("w") as out:
-            assert process.stdout is not None
-            for line in process.stdout:
-                out.write(line)
-                if line.strip():
-                    tail.append(line.rstrip())
-                look(line)
-        status = process.wait()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-        raise
-    if status != 0:
-        raise _died(f"it ended with status {status}", _worst(log, tail), name, log)
+    if outcome.code != 0:
+        raise _died(f"it ended with status {outcome.code}", _worst(log, outcome.tail), name, log)
 
 
-def _worst(log: Path, tail: deque[str]) -> list[str]:
+def _worst(log: Path, tail: Sequence[str]) -> list[str]:
     """Vivado's own error lines, which often stand long before its end, or the last lines."""
     errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("ERROR:")]
-    return errors[-_TAIL_LINES:] or list(tail)
+    return errors[-TAIL_LINES:] or list(tail)
 
 
 def _died(what: str, lines: list[str], name: str, log: Path) -> FlipflowError:

@@ -1,5 +1,6 @@
 """What becomes of nextpnr's complaints, of designs that do not fit, and of clocks that are not met."""
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,18 @@ import pytest
 
 from flipflow.errors import Exit, FlipflowError
 from flipflow.hw.boards import PARTS, load_board
-from flipflow.hw.pnr import fit, tools
+from flipflow.hw.pnr import fit
 from flipflow.hw.pnr.constraints import constraints
 from flipflow.hw.pnr.nextpnr import Choice, arguments, failure
 from flipflow.hw.pnr.results import require_timing
-from flipflow.hw.pnr.tools import NEXTPNR_ECP5, Finished, Tool, require_tool, run_tool
+from flipflow.hw.pnr.tools import NEXTPNR_ECP5, Tool, require_tool, run_tool
+from flipflow.hw.process import Outcome, Processes, Usage
 
 LOG = Path("runs/x/nextpnr-seed1.log")
 
 
-def died(*lines: str, code: int = 125) -> Finished:
-    return Finished(code, 1.0, 1.0, 3 << 30, lines)
+def died(*lines: str, code: int = 125) -> Outcome:
+    return Outcome(code, Usage(1.0, 1.0, 3 << 30), lines)
 
 
 # nextpnr 0.11.1's own words.
@@ -81,24 +83,24 @@ def test_a_tool_that_dies_leaves_its_last_lines_and_log(tmp_path: Path) -> None:
     ran = run_tool(crash, [], tmp_path, tmp_path / "log", heard.append)
     # Lines of a process that aborts may be lost in its own buffer, but not its end.
     assert ran.code < 0
-    assert (tmp_path / "log").read_text() == "".join(heard)
+    assert (tmp_path / "log").read_text() == "".join(f"{line}\n" for line in heard)
 
 
 def test_a_tools_output_cost_and_code(tmp_path: Path) -> None:
     tool = Tool("count", "none", "os", "print(tool.getcwd(), *sys.argv[1:]) or 7")
     ran = run_tool(tool, ["a", "b c"], tmp_path, tmp_path / "log")
     assert (ran.code, ran.tail) == (7, (f"{tmp_path} a b c",))
-    assert ran.memory > 1 << 20
-    assert ran.cpu_seconds > 0.0
+    assert ran.usage.memory_bytes > 1 << 20
+    assert ran.usage.cpu_seconds > 0.0
 
 
 def test_tools_that_run_side_by_side_end_together(tmp_path: Path) -> None:
-    processes = tools.Processes()
-    process = processes.start(["sleep", "60"], tmp_path)
+    processes = Processes()
+    process = processes.start(["sleep", "60"], tmp_path, subprocess.DEVNULL, None)
     processes.kill()
     assert process.wait(timeout=10) < 0
     with pytest.raises(KeyboardInterrupt):
-        processes.start(["sleep", "60"], tmp_path)
+        processes.start(["sleep", "60"], tmp_path, subprocess.DEVNULL, None)
 
 
 def test_command_line_and_constraints_of_ecp5() -> None:

