@@ -2,19 +2,23 @@
 nothing left behind, however the call ends.
 """
 
+import codecs
 import contextlib
+import io
 import os
+import select
 import signal
 import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 TAIL_LINES = 12
 _PATIENCE = 5.0  # seconds that a process has to end by itself
+_GLANCE = 0.5  # seconds between looks for a signal where a process is silent
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,13 @@ class Outcome:
 class Processes:
     """The processes of several calls side by side, to end them together."""
 
-    _alive: set["subprocess.Popen[str]"] = field(default_factory=set)
+    _alive: set["subprocess.Popen[bytes]"] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
 
     def start(
         self, command: Sequence[str], workdir: Path, stdin: int, environment: Mapping[str, str] | None
-    ) -> "subprocess.Popen[str]":
+    ) -> "subprocess.Popen[bytes]":
         """Start `command` at the head of a process group, its errors joined to its output."""
         with self._lock:
             if self._closed:
@@ -66,14 +70,12 @@ class Processes:
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
                 start_new_session=True,
             )
             self._alive.add(process)
         return process
 
-    def forget(self, process: "subprocess.Popen[str]") -> None:
+    def forget(self, process: "subprocess.Popen[bytes]") -> None:
         """The process has ended."""
         with self._lock:
             self._alive.discard(process)
@@ -106,7 +108,7 @@ def run_logged(
     process = processes.start(command, workdir, stdin, environment)
     try:
         with log.open("w", encoding="utf-8", buffering=1) as sink:  # a line at a time, for who looks on
-            for line in process.stdout or ():
+            for line in _lines(process):
                 sink.write(line)
                 text = line.rstrip()
                 if text:
@@ -126,7 +128,29 @@ def run_logged(
     return Outcome(process.returncode, usage, tuple(tail))
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
+def _lines(process: "subprocess.Popen[bytes]") -> Iterator[str]:
+    """What a process writes, by lines that end in a newline but for the last.
+
+    A plain read() misses a Ctrl-C that comes just before it and then blocks for as long as the process is silent.
+    """
+    assert process.stdout is not None
+    pipe = process.stdout.fileno()
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+    rest = ""
+    while True:
+        while not select.select([pipe], [], [], _GLANCE)[0]:
+            pass
+        read = os.read(pipe, 65536)
+        *lines, rest = (rest + decoder.decode(read, final=not read)).split("\n")
+        for line in lines:
+            yield line + "\n"
+        if not read:
+            break
+    if rest:
+        yield rest
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
     """End a process with its children: politely, then not."""
     _signal(process, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -135,7 +159,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
     process.wait()
 
 
-def _signal(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:
