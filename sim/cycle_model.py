@@ -1,7 +1,8 @@
 """Cycle model: when every frame leaves a folded accelerator, without simulating its data.
 
-`predict` takes the "pipeline" list of accelerator.json and steps the registers that decide when a word may move
-(counters, levels, valid bits), cycle by cycle, as the RTL kernels do. Models of a kernel, counts in words unless said:
+`predict` takes the "pipeline" list of accelerator.json (`flipflow.sim.pipeline` says how kernels are wired) and steps the
+registers that decide when a word may move (counters, levels, valid bits), cycle by cycle, as the RTL kernels do. Models of a
+kernel, counts in words unless said:
 
 - fifo: depth. A word pushed in cycle t is offered from t+1; ready while fewer than depth words are held.
 - gearbox: in_elems, out_elems, cap (elements). Takes while level + in_elems <= cap, offers while level >= out_elems.
@@ -10,6 +11,11 @@
 - mvtu: the same parameters and steps, with a skid buffer behind the last stage: ready depends on registers only, and
   the stages move on for one cycle when a result is refused, then stand until it is taken.
 - window: sliding-window generator with a ring of `rows` rows, reader order oy, ox, ky, kx, word.
+- fork: outputs. One register: a word taken in t is offered at every output from t+1 until taken there; the next one is
+  taken in the cycle in which the last output lets go of it.
+- join: latency. Takes a word from each of two inputs in the same cycle, gives one; all stages stand while the last is refused.
+- pad: before, pass, after, latency. A pixel is before + pass + after words given, of which the `pass` in the middle are
+  taken; all stages stand while the last is refused.
 
 Cycle 0 is the first one out of reset; the source offers its first beat in it. A beat counts in the cycle in which it is
 accepted. The Verilator harness (sim/accelerator.py) counts the same way, and draws the same stalls from the same seed.
@@ -24,30 +30,8 @@ from numpy.typing import NDArray
 
 from flipflow.errors import FlipflowError
 from flipflow.sim import cycles
+from flipflow.sim.pipeline import PARAMETERS, check
 
-# Parameters of each model (models and parameters in the order of sim/cycles.cpp), with the smallest value that makes sense.
-_PARAMETERS: dict[str, dict[str, int]] = {
-    "fifo": {"depth": 2},
-    "gearbox": {"in_elems": 1, "out_elems": 1, "cap": 1},
-    "steps": {"steps": 1, "consume": 1, "emit_from": 0, "emit_period": 1, "latency": 1},
-    "window": {
-        "words_per_pixel": 1,
-        "ifm_height": 1,
-        "ifm_width": 1,
-        "kernel_h": 1,
-        "kernel_w": 1,
-        "stride_h": 1,
-        "stride_w": 1,
-        "pad_top": 0,
-        "pad_left": 0,
-        "ofm_height": 1,
-        "ofm_width": 1,
-        "rows": 1,
-        "latency": 1,
-    },
-    "mvtu": {"steps": 1, "consume": 1, "emit_from": 0, "emit_period": 1, "latency": 1},
-}
-_MAX_LATENCY = 64  # the model keeps the valid bits of a kernel's stages in one 64-bit word
 _PATIENCE = 10_000  # cycles without any movement; far more than any chain of stages or random stall can hold
 
 
@@ -82,7 +66,8 @@ def predict(
 ) -> Prediction:
     """Step `pipeline` until `frames` frames have left it.
 
-    pipeline: kernels in stream order, each {"name", "model", parameters of the model}.
+    pipeline: kernels in topological order, each {"name", "model", parameters of the model} and, where its words do not come
+        from the kernel before, "inputs".
     in_beats_per_frame, out_beats_per_frame: beats of a frame at the first kernel's input and the last kernel's output.
     stall, seed: probability that an end holds back in a cycle (source and sink drawn apart), as `simulate` draws them.
 
@@ -90,15 +75,15 @@ def predict(
     E402 (deadlock; names the full and the empty FIFOs), E411 (the compiled part is missing).
     """
     _check_arguments(frames, in_beats_per_frame, out_beats_per_frame, stall, seed)
-    names = check_pipeline(pipeline)
-    check_beats(pipeline, in_beats_per_frame, out_beats_per_frame)
-    models = [str(kernel["model"]) for kernel in pipeline]
-    parameters = [
-        [int(kernel[key]) for key in _PARAMETERS[model]] for kernel, model in zip(pipeline, models, strict=True)
-    ]
-    fifos = [name for name, model in zip(names, models, strict=True) if model == "fifo"]
-    numbers = list(_PARAMETERS)
-    chain = cycles.Pipeline([numbers.index(model) for model in models], parameters, len(fifos))
+    checked = check(pipeline, in_beats_per_frame, out_beats_per_frame)
+    fifos = checked.fifos
+    numbers = list(PARAMETERS)
+    chain = cycles.Pipeline(
+        [numbers.index(model) for model in checked.models],
+        checked.parameters,
+        [(wire.source, wire.port, wire.sink, wire.slot) for wire in checked.wires],
+        len(fifos),
+    )
     if not chain.run(frames, in_beats_per_frame, out_beats_per_frame, stall, seed, _PATIENCE):
         raise deadlock(
             "E402",
@@ -149,99 +134,3 @@ def _check_arguments(frames: int, in_beats: int, out_beats: int, stall: float, s
         raise FlipflowError("E400", f"stall is {stall}, but must lie in 0..0.99.", "cycle model", "Give a probability.")
     if not 0 <= seed < 2**62:
         raise FlipflowError("E400", f"seed is {seed}, but must lie in 0..2^62-1.", "cycle model", "Give another seed.")
-
-
-def check_pipeline(pipeline: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Check names, models, keys and ranges of a pipeline description; return the kernels' names in stream order.
-
-    Raises: FlipflowError E400 naming the kernel and the key.
-    """
-    if not pipeline:
-        raise FlipflowError("E400", "the pipeline is empty.", "cycle model", "Describe at least one kernel.")
-    names: list[str] = []
-    for position, kernel in enumerate(pipeline):
-        name = kernel.get("name")
-        where = f"pipeline[{position}] {name!r}"
-        if not isinstance(name, str) or not name or name in names:
-            raise FlipflowError("E400", "the name is missing or not unique.", where, "Give every kernel its own name.")
-        names.append(name)
-        _check_kernel(kernel, where)
-    return names
-
-
-def _check_kernel(kernel: Mapping[str, Any], where: str) -> None:
-    model = kernel.get("model")
-    if model not in _PARAMETERS:
-        known = ", ".join(_PARAMETERS)
-        raise FlipflowError("E400", f"unknown model {model!r}.", where, f"Known models: {known}.")
-    expected = _PARAMETERS[model]
-    wrong = set(kernel) ^ ({"name", "model"} | set(expected))
-    if wrong:
-        raise FlipflowError(
-            "E400",
-            f"missing or unknown keys: {', '.join(sorted(wrong))}.",
-            where,
-            f"A {model} takes name, model, {', '.join(expected)}.",
-        )
-    for key, least in expected.items():
-        value = kernel[key]
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
-            raise FlipflowError("E400", f"{key} is {value!r}.", where, f"Give an integer of at least {least}.")
-    problem = _inconsistency(kernel)
-    if problem:
-        raise FlipflowError("E400", problem, where, "Correct the parameters of this kernel.")
-
-
-def _inconsistency(kernel: Mapping[str, Any]) -> str:
-    """What is wrong between the parameters of one kernel, "" if nothing is."""
-    if kernel.get("latency", 1) > _MAX_LATENCY:
-        return f"latency {kernel['latency']} is above {_MAX_LATENCY}."
-    if kernel["model"] in ("steps", "mvtu"):
-        if kernel["consume"] > kernel["steps"]:
-            return f"consume {kernel['consume']} is above steps {kernel['steps']}."
-        if kernel["emit_from"] >= kernel["steps"]:
-            return f"emit_from {kernel['emit_from']} is not below steps {kernel['steps']}."
-    if kernel["model"] == "window":
-        for pad, size in (("pad_top", "kernel_h"), ("pad_left", "kernel_w")):
-            if kernel[pad] >= kernel[size]:
-                return f"{pad} {kernel[pad]} is not below {size} {kernel[size]}."
-    return ""
-
-
-def check_beats(pipeline: Sequence[Mapping[str, Any]], in_beats: int, out_beats: int) -> None:
-    """Follow the beats of a frame through a pipeline that `check_pipeline` accepted.
-
-    Raises: FlipflowError E401 where a kernel does not get whole vectors, frames or words, or the last count differs.
-    """
-    beats = in_beats
-    for kernel in pipeline:
-        unit, given = _exchange(kernel)
-        if beats % unit:
-            raise FlipflowError(
-                "E401",
-                f"gets {beats} beats a frame, which is not a multiple of {unit}.",
-                str(kernel["name"]),
-                "The folding of this kernel and of its producer do not fit; compare SIMD, PE and word counts.",
-            )
-        beats = beats // unit * given
-    if beats != out_beats:
-        raise FlipflowError(
-            "E401",
-            f"gives {beats} beats a frame, but the output is said to have {out_beats}.",
-            str(pipeline[-1]["name"]),
-            "Correct beats_per_frame of the output or the last kernel.",
-        )
-
-
-def _exchange(kernel: Mapping[str, Any]) -> tuple[int, int]:
-    """Words a kernel takes for how many it gives."""
-    if kernel["model"] in ("steps", "mvtu"):
-        return kernel["consume"], (kernel["steps"] - 1 - kernel["emit_from"]) // kernel["emit_period"] + 1
-    if kernel["model"] == "gearbox":
-        common = int(np.gcd(kernel["in_elems"], kernel["out_elems"]))
-        return kernel["out_elems"] // common, kernel["in_elems"] // common
-    if kernel["model"] == "window":
-        words = kernel["words_per_pixel"]
-        taps = kernel["ofm_height"] * kernel["ofm_width"] * kernel["kernel_h"] * kernel["kernel_w"]
-        return kernel["ifm_height"] * kernel["ifm_width"] * words, taps * words
-    return 1, 1

@@ -26,6 +26,7 @@ _SIGNATURES = {
     "new": (_HANDLE, ()),
     "free": (None, (_HANDLE,)),
     "add": (ctypes.c_int32, (_HANDLE, ctypes.c_int32, _INT64_ARRAY)),
+    "wire": (ctypes.c_int32, (_HANDLE, _COUNT, _COUNT, _COUNT, _COUNT)),
     "run": (
         ctypes.c_int32,
         (_HANDLE, _COUNT, _COUNT, _COUNT, ctypes.c_double, ctypes.c_uint64, _COUNT, _COUNT),
@@ -37,9 +38,10 @@ _SIGNATURES = {
 
 
 class Pipeline:
-    """A chain of kernels out of reset, in the order of the stream.
+    """Kernels out of reset, in topological order.
 
-    models: 0 fifo, 1 gearbox, 2 steps, 3 window, 4 mvtu. parameters: of each kernel, as its class in sim/cycles.cpp takes them.
+    models: 0 fifo, 1 gearbox, 2 steps, 3 window, 4 mvtu, 5 fork, 6 join, 7 pad. parameters: of each kernel, as its class in
+    sim/cycle_kernels.h takes them. wires: (number of the source kernel, its output, number of the sink kernel, its input).
     fifos: how many of the kernels are FIFOs.
 
     After `run`: cycle, the number of cycles stepped; first_accept, the cycle in which the first beat was taken (-1: none);
@@ -48,7 +50,13 @@ class Pipeline:
     Raises: FlipflowError E411 if the library is missing; MemoryError.
     """
 
-    def __init__(self, models: Sequence[int], parameters: Sequence[Sequence[int]], fifos: int) -> None:
+    def __init__(
+        self,
+        models: Sequence[int],
+        parameters: Sequence[Sequence[int]],
+        wires: Sequence[tuple[int, int, int, int]],
+        fifos: int,
+    ) -> None:
         self._handle: int | None = None
         self._library = _load()
         self._fifos = fifos
@@ -61,6 +69,9 @@ class Pipeline:
                 raise MemoryError
             if not added:
                 raise ValueError(f"unknown kernel model {model}")
+        for wire in wires:
+            if self._library.flipflow_cycles_wire(self._handle, *wire) < 0:
+                raise MemoryError
         self._update()
 
     def __del__(self) -> None:

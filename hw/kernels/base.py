@@ -1,4 +1,4 @@
-"""What every kernel's FINN op shares: a stream on either side, and from these FINN's shapes, widths and datatypes.
+"""What every kernel's FINN op shares: its streams, and from these FINN's shapes, widths and datatypes.
 
 Tensors on the edges hold the integers that the stream means, as float32 (exact below 2^24), channels last: bipolar
 streams hold -1 and +1 (hardware bit 1 = +1, 0 = -1). A stream with a mask bit marks padded taps; in the tensor they
@@ -90,17 +90,27 @@ def is_signed(dtype: str) -> bool:
 
 
 class KernelOp(HWCustomOp):  # type: ignore[misc]
-    """Base of the kernels' ops. A subclass states its two streams, its RTL instance, its cycle model and its
-    meaning.
+    """Base of the kernels' ops. A subclass states its streams, its RTL instance, its cycle model and its meaning.
+
+    A kernel with several streams on a side states `in_streams` or `out_streams`, too; its RTL has then one valid and one
+    ready bit for each of them, stream 0 in bit 0. Its node's inputs are these streams, then its constants.
     """
 
     @abstractmethod
     def in_stream(self) -> Stream:
-        """The stream this kernel takes."""
+        """The stream this kernel takes; of several, the first."""
 
     @abstractmethod
     def out_stream(self) -> Stream:
-        """The stream this kernel makes."""
+        """The stream this kernel makes; of several, the first."""
+
+    def in_streams(self) -> tuple[Stream, ...]:
+        """All streams this kernel takes, in the order of the node's inputs."""
+        return (self.in_stream(),)
+
+    def out_streams(self) -> tuple[Stream, ...]:
+        """All streams this kernel makes, in the order of the node's outputs."""
+        return (self.out_stream(),)
 
     @abstractmethod
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
@@ -110,16 +120,23 @@ class KernelOp(HWCustomOp):  # type: ignore[misc]
     def schedule(self) -> Schedule:
         """The cycle model's description of this kernel (see flipflow.sim.cycle_model)."""
 
-    @abstractmethod
     def run(self, tensor: Tensor, params: dict[str, Tensor]) -> Tensor:
-        """The kernel's meaning on integers: int64 tensor [N, ...] (channels last) to int64 tensor."""
+        """The kernel's meaning on integers, where it takes one stream: int64 tensor [N, ...] (channels last) to int64
+        tensor. What leaves by several streams is the same on each. Kernels of several inputs state `run_many` instead.
+        """
+        raise NotImplementedError(f"{self.name} takes {len(self.in_streams())} streams: call run_many")
+
+    def run_many(self, tensors: tuple[Tensor, ...], params: dict[str, Tensor]) -> Tensor:
+        """The kernel's meaning on integers: an int64 tensor [N, ...] for each input stream to an int64 tensor."""
+        (tensor,) = tensors
+        return self.run(tensor, params)
 
     @abstractmethod
     def kernel_attributes(self) -> dict[str, tuple[Any, ...]]:
         """The op's own node attributes, in qonnx's form: name -> (type, required, default)."""
 
     def parameter_names(self) -> tuple[str, ...]:
-        """Names of the constant inputs, in input order after the stream."""
+        """Names of the constant inputs, in input order after the streams."""
         return ()
 
     # helpers
@@ -152,52 +169,61 @@ class KernelOp(HWCustomOp):  # type: ignore[misc]
         """Run on the tensors of `context`; any batch size; a producer's tensor may group a frame's elements
         otherwise.
         """
-        inputs = list(self.onnx_node.input)
-        params = {key: np.asarray(context[name]) for key, name in zip(self.parameter_names(), inputs[1:], strict=True)}
-        tensor = np.rint(context[inputs[0]]).astype(np.int64)
-        tensor = tensor.reshape(-1, *self.in_stream().shape[1:])
-        context[self.onnx_node.output[0]] = self.run(tensor, params).astype(np.float32)
+        inputs, streams = list(self.onnx_node.input), self.in_streams()
+        constants = inputs[len(streams) :]
+        params = {key: np.asarray(context[name]) for key, name in zip(self.parameter_names(), constants, strict=True)}
+        tensors = tuple(
+            np.rint(context[name]).astype(np.int64).reshape(-1, *stream.shape[1:])
+            for name, stream in zip(inputs, streams, strict=False)
+        )
+        result = self.run_many(tensors, params).astype(np.float32)
+        for name in self.onnx_node.output:
+            context[name] = result
 
     def infer_node_datatype(self, model: Any) -> None:
-        """Annotate the output with its datatype."""
-        model.set_tensor_datatype(self.onnx_node.output[0], self.get_output_datatype())
+        """Annotate the outputs with their datatypes."""
+        for index, name in enumerate(self.onnx_node.output):
+            model.set_tensor_datatype(name, self.get_output_datatype(index))
 
     def verify_node(self) -> list[str]:
         """Nothing beyond what the conversion has already made sure of."""
         return []
 
     def get_input_datatype(self, ind: int = 0) -> Any:
-        """Datatype of the stream's elements."""
-        return DataType[self.in_stream().dtype]
+        """Datatype of the elements of input stream `ind`."""
+        return DataType[self.in_streams()[ind].dtype]
 
     def get_output_datatype(self, ind: int = 0) -> Any:
-        """Datatype of the stream's elements; TERNARY for bipolar elements among which there are masked taps."""
-        stream = self.out_stream()
+        """Datatype of the elements of output stream `ind`; TERNARY for bipolar elements among which there are masked
+        taps.
+        """
+        stream = self.out_streams()[ind]
         return DataType["TERNARY"] if stream.mask and stream.dtype == "BIPOLAR" else DataType[stream.dtype]
 
     def get_normal_input_shape(self, ind: int = 0) -> list[int]:
         """Tensor shape of one frame."""
-        return list(self.in_stream().shape)
+        return list(self.in_streams()[ind].shape)
 
     def get_normal_output_shape(self, ind: int = 0) -> list[int]:
         """Tensor shape of one frame."""
-        return list(self.out_stream().shape)
+        return list(self.out_streams()[ind].shape)
 
     def get_folded_input_shape(self, ind: int = 0) -> list[int]:
         """Shape with the last axis split into beats and elements."""
-        return _folded(self.in_stream())
+        return _folded(self.in_streams()[ind])
 
     def get_folded_output_shape(self, ind: int = 0) -> list[int]:
         """Shape with the last axis split into beats and elements."""
-        return _folded(self.out_stream())
+        return _folded(self.out_streams()[ind])
 
     def get_instream_width(self, ind: int = 0) -> int:
         """Bits of an input beat, 0 for constant inputs."""
-        return self.in_stream().width if ind == 0 else 0
+        streams = self.in_streams()
+        return streams[ind].width if ind < len(streams) else 0
 
     def get_outstream_width(self, ind: int = 0) -> int:
         """Bits of an output beat."""
-        return self.out_stream().width
+        return self.out_streams()[ind].width
 
 
 def _folded(stream: Stream) -> list[int]:
