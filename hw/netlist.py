@@ -36,7 +36,7 @@ def accelerator_netlist(
     Raises: FlipflowError E350 (no pyosys), E361 (no such family), E406 (RTL missing), and synthesis' own E360-E363.
     """
     place = folder(run_dir, family_name)
-    stamp = _made_of(run_dir, accel, family_name)
+    stamp = made_of(run_dir, accel, family_name)
     if _stamped(place) == stamp and (place / VERILOG).is_file():
         return place / VERILOG
     (place / _STAMP).unlink(missing_ok=True)
@@ -47,7 +47,7 @@ def accelerator_netlist(
 
 def mark(run_dir: Path, accel: Mapping[str, Any], family_name: str) -> None:
     """Stamp the netlist that was just synthesised of a run's RTL into its folder, so that it will be used."""
-    (folder(run_dir, family_name) / _STAMP).write_text(_made_of(run_dir, accel, family_name) + "\n")
+    (folder(run_dir, family_name) / _STAMP).write_text(made_of(run_dir, accel, family_name) + "\n")
 
 
 def rtl_sources(run_dir: Path, accel: Mapping[str, Any]) -> list[Path]:
@@ -64,7 +64,8 @@ def _stamped(place: Path) -> str | None:
     return path.read_text().strip() if path.is_file() else None
 
 
-def _made_of(run_dir: Path, accel: Mapping[str, Any], family_name: str) -> str:
+def made_of(run_dir: Path, accel: Mapping[str, Any], family_name: str) -> str:
+    """Digest of what a run's netlist is made of: RTL, ROM contents and recipe. Raises: as accelerator_netlist, but for E36x."""
     target = family(family_name)
     require_package("pyosys", "board")
     parts: list[str | bytes] = [importlib.metadata.version("pyosys"), target.command, target.no_pads]

@@ -17,27 +17,56 @@ _STYLES = {"proved": "green", "different": "bold red", "undecided": "yellow"}
 
 
 def prove(run_dir: Path, family: str, kernels: tuple[str, ...], limit_s: float, quiet: bool) -> dict[str, Any]:
-    """Prove a run's kernels, write proof.json and return its content.
+    """Prove a run's kernels, add each proof to proof.json as it is found, and return its content, of `kernels` alone if given.
 
-    Raises: FlipflowError E452 (no accelerator), E422 (exit code 1: a kernel differs, or could not be decided), and those of
-    flipflow.hw.formal.
+    kernels: names; if empty, all that are not proven yet for the present netlist.
+    Raises: FlipflowError E452 (no accelerator), and those of flipflow.hw.formal.
     """
-    from flipflow.hw.formal.accelerator import PROOF, prove_accelerator  # noqa: PLC0415
+    from flipflow.hw.formal.accelerator import PROOF, KernelProof, prove_accelerator  # noqa: PLC0415
+    from flipflow.hw.netlist import made_of  # noqa: PLC0415
 
     config_of(run_dir, ())
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
-        proofs = prove_accelerator(
-            run_dir, _accelerator(run_dir), family, kernels, limit_s=limit_s,
-            synthesis=lambda share, note: reporter.progress(f"synthesis {family}", share, 1.0, note),
-            progress=lambda done, total, name: reporter.progress("prove", done, total, name),
-            found=lambda it: reporter.message(f"{it.name}: {it.proof.result} in {it.proof.seconds:,.1f} s"),
-        )  # fmt: skip
-        reporter.progress("prove", len(proofs), len(proofs), "")
-        document = {"family": family, "limit_seconds": limit_s, "kernels": [proof.row() for proof in proofs]}
-        write_json(run_dir / PROOF, document)
+        accel = _accelerator(run_dir)
+        netlist = {"family": family, "made_of": made_of(run_dir, accel, family)}
+        rows = _known(run_dir / PROOF, netlist)
+
+        def add(item: KernelProof) -> None:
+            rows[item.name] = {**item.row(), "limit_seconds": limit_s}
+            write_json(run_dir / PROOF, {**netlist, "kernels": list(rows.values())})
+            reporter.message(f"{item.name}: {item.proof.result} in {item.proof.seconds:,.1f} s")
+
+        proven = [name for name, row in rows.items() if row["result"] == "proved"]
+        names = list(kernels) or [name for name in _names(accel) if name not in proven]
+        if proven and not kernels:
+            reporter.message(f"{len(proven)} kernels are proven already")
+        if names:
+            prove_accelerator(
+                run_dir, accel, family, names, limit_s=limit_s,
+                synthesis=lambda share, note: reporter.progress(f"synthesis {family}", share, 1.0, note),
+                progress=lambda done, total, name: reporter.progress("prove", done, total, name),
+                found=add,
+            )  # fmt: skip
+        reporter.progress("prove", len(names), len(names), "")
+    document = {**netlist, "kernels": [rows[name] for name in kernels] if kernels else list(rows.values())}
     if not quiet:
         _show(document)
     return document
+
+
+def _names(accel: dict[str, Any]) -> list[str]:
+    return [str(kernel["name"]) for kernel in accel["pipeline"]]
+
+
+def _known(path: Path, netlist: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Rows of an earlier proof.json, by kernel; none where it is of another netlist, or no proof.json that can be read."""
+    try:
+        document = json.loads(path.read_text())
+        if {key: document[key] for key in netlist} != netlist:
+            return {}
+        return {row["name"]: row for row in document["kernels"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
 
 
 def require_proved(document: dict[str, Any], where: Path) -> None:

@@ -1,5 +1,7 @@
 """What is told of netlists and proofs: verify.json, proof.json, the netlist's kernels, and bad input."""
 
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ from flipflow.cli.work import verify_overrides
 from flipflow.config import VerifyConfig
 from flipflow.errors import FlipflowError
 from flipflow.hw.cells import model_source, simulation_source
-from flipflow.hw.formal.accelerator import kernels_in
+from flipflow.hw.formal import accelerator as formal
+from flipflow.hw.formal.accelerator import KernelProof, kernels_in
+from flipflow.hw.formal.equivalence import Proof
 from flipflow.hw.formal.miter import module_text
 from flipflow.sim.verify import passed, require_equal
 
@@ -107,3 +111,43 @@ def test_prove_wants_an_accelerator(tmp_path: Path) -> None:
     (tmp_path / "accelerator.json").write_text('{"sources": ["rtl/none.sv"]}')
     with pytest.raises(FlipflowError, match=r"E406.*none.sv"):
         prove(tmp_path, "ecp5", (), 1.0, True)
+
+
+def test_proofs_go_on_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupted proof, a kernel by name, another netlist: what is proven of a netlist is not proven again."""
+    pytest.importorskip("pyosys", reason="the recipe of a netlist names its version")
+    (tmp_path / "config.toml").write_text("[export]\nmodel = 'net.onnx'\n")
+    (tmp_path / "rtl").mkdir()
+    (tmp_path / "rtl" / "top.sv").write_text("module top; endmodule\n")
+    pipeline = [{"name": name} for name in ("a", "b", "c")]
+    (tmp_path / "accelerator.json").write_text(json.dumps({"sources": ["rtl/top.sv"], "pipeline": pipeline}))
+    asked: list[str] = []
+    results = {"a": "proved", "b": "undecided", "c": "stop"}
+
+    def fake(
+        _run: Path, _accel: Any, _family: str, names: Sequence[str], *, found: Callable[[KernelProof], None], **_: Any
+    ) -> None:
+        for name in names:
+            asked.append(name)
+            if results[name] == "stop":
+                raise KeyboardInterrupt
+            found(KernelProof(name, "fifo", Proof(name, results[name], None, 1, 2, 0.5)))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(formal, "prove_accelerator", fake)
+    with pytest.raises(KeyboardInterrupt):
+        prove(tmp_path, "ecp5", (), 1.0, True)
+    rows = json.loads((tmp_path / "proof.json").read_text())["kernels"]
+    assert [(row["name"], row["result"], row["limit_seconds"]) for row in rows] == [
+        ("a", "proved", 1.0),
+        ("b", "undecided", 1.0),
+    ]
+    results |= {"b": "proved", "c": "different"}
+    document = prove(tmp_path, "ecp5", (), 2.0, True)
+    assert asked == ["a", "b", "c", "b", "c"]
+    assert [row["result"] for row in document["kernels"]] == ["proved", "proved", "different"]
+    assert [row["name"] for row in prove(tmp_path, "ecp5", ("a",), 3.0, True)["kernels"]] == ["a"]
+    assert len(json.loads((tmp_path / "proof.json").read_text())["kernels"]) == 3
+    (tmp_path / "rtl" / "top.sv").write_text("module top; wire a; endmodule\n")
+    asked.clear()
+    prove(tmp_path, "ecp5", (), 1.0, True)
+    assert asked == ["a", "b", "c"]
