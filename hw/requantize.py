@@ -60,7 +60,7 @@ class Line:
             "Even": int(self.even),
             "FactorBits": _width(self.factor),
             "OffsetBits": _width(self.offset),
-            "AccWidth": max(_width(sums), self.shift + 1),
+            "AccWidth": max(_width(sums), self.shift + 1 + self.even),
         }
 
 
@@ -149,8 +149,10 @@ class _Staircase:
         """A bound on factors [C]: what the rise from the first step to where another is not reached allows."""
         run = self.down - self.up[:, :1]
         rise = np.arange(1, self.up.shape[1] + 1, dtype=np.int64) << shift
-        bound = np.where(self.must_not & (run > 0), rise // np.maximum(run, 1), self.up.shape[1] << shift)
-        return bound.min(axis=1)
+        bound: Ints = np.where(self.must_not & (run > 0), rise // np.maximum(run, 1), self.up.shape[1] << shift).min(
+            axis=1
+        )
+        return bound
 
     def part(self, rows: slice) -> "_Staircase":
         """Some of the channels."""

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from flipflow.errors import FlipflowError
 from flipflow.sim import cache
+from flipflow.sim.kernel_trace import Trace, trace
 from flipflow.sim.verilator import Toolchain, find_toolchain
 
 _TOP = "kernel_bench"
@@ -41,7 +42,8 @@ class Instance:
     """A kernel under test: its module, parameters (strings are file names), and the bits of its data ports.
 
     flags: further 1-bit outputs, appended above out_data_o (the first one lowest). status: 1-bit outputs outside the
-    stream, read every cycle. files: memory files, name -> text.
+    stream, read every cycle. files: memory files, name -> text. streams: bits of the data of each input stream, where there
+    are several; they share in_data_i, stream 0 in the low bits. outs: output streams, all with the same data.
     """
 
     name: str
@@ -52,6 +54,13 @@ class Instance:
     flags: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    streams: tuple[int, ...] = ()
+    outs: int = 1
+
+    @property
+    def in_widths(self) -> tuple[int, ...]:
+        """Bits of the data of each input stream."""
+        return self.streams or (self.in_width,)
 
 
 @dataclass(frozen=True)
@@ -68,43 +77,15 @@ class Run:
     abort_after: int = 0
 
 
-@dataclass(frozen=True)
-class Trace:
-    """What an instance did in a run; cycle 0 is the first one after reset.
-
-    offered, ready: bit t = in_valid_i, out_ready_i in cycle t. accepted: cycles in which an input word was taken.
-    beats: cycles in which an output word was taken, with its value. followed: in_ready_o was seen to depend on
-    out_ready_i. status: the status outputs in every cycle, the first one in bit 0. faults: breaches of the handshake
-    rules, in words.
-    """
-
-    offered: str
-    ready: str
-    accepted: list[int]
-    beats: list[tuple[int, int]]
-    followed: bool
-    status: list[int]
-    faults: list[str]
-
-    @property
-    def words(self) -> list[int]:
-        """Output words in order."""
-        return [word for _, word in self.beats]
-
-    @property
-    def cycles(self) -> list[int]:
-        """Cycle of each output word."""
-        return [cycle for cycle, _ in self.beats]
-
-
 def top_source(instances: Sequence[Instance]) -> str:
     """SystemVerilog of the top module that holds `instances`."""
     public = "/*verilator public_flat_rw*/"
-    last = len(instances) - 1
+    ins, outs = sum(len(item.in_widths) for item in instances), sum(item.outs for item in instances)
     ports = [f"  input  logic {name} {public}" for name in ("clk_i", "rst_ni")]
-    ports += [f"  input  logic [{last}:0] {name} {public}" for name in ("in_valid_i", "out_ready_i")]
-    ports += [f"  output logic [{last}:0] {name} {public}" for name in ("in_ready_o", "out_valid_o")]
+    ports += [f"  input  logic [{n - 1}:0] {name} {public}" for name, n in (("in_valid_i", ins), ("out_ready_i", outs))]
+    ports += [f"  output logic [{n - 1}:0] {name} {public}" for name, n in (("in_ready_o", ins), ("out_valid_o", outs))]
     bodies = []
+    first_in = first_out = 0
     for i, item in enumerate(instances):
         ports.append(f"  input  logic [{item.in_width - 1}:0] in_data_{i}_i {public}")
         ports.append(f"  output logic [{item.out_width + len(item.flags) - 1}:0] out_data_{i}_o {public}")
@@ -112,12 +93,18 @@ def top_source(instances: Sequence[Instance]) -> str:
             ports.append(f"  output logic [{len(item.status) - 1}:0] status_{i}_o {public}")
         params = ", ".join(f".{key}({_literal(value)})" for key, value in item.params.items())
         pins = [".clk_i(clk_i)", ".rst_ni(rst_ni)", f".in_data_i(in_data_{i}_i)"]
-        pins += [f".{name}({name}[{i}])" for name in ("in_valid_i", "in_ready_o", "out_valid_o", "out_ready_i")]
+        pins += [f".{name}({name}{_bits(first_in, len(item.in_widths))})" for name in ("in_valid_i", "in_ready_o")]
+        pins += [f".{name}({name}{_bits(first_out, item.outs)})" for name in ("out_valid_o", "out_ready_i")]
+        first_in, first_out = first_in + len(item.in_widths), first_out + item.outs
         pins.append(f".out_data_o(out_data_{i}_o[{item.out_width - 1}:0])")
         pins += [f".{flag}(out_data_{i}_o[{item.out_width + bit}])" for bit, flag in enumerate(item.flags)]
         pins += [f".{name}(status_{i}_o[{bit}])" for bit, name in enumerate(item.status)]
         bodies.append(f"  // {item.name}\n  {item.module} #({params}) u_{i} ({', '.join(pins)});")
     return f"module {_TOP} (\n" + ",\n".join(ports) + "\n);\n" + "\n".join(bodies) + "\nendmodule\n"
+
+
+def _bits(first: int, count: int) -> str:
+    return f"[{first}]" if count == 1 else f"[{first + count - 1}:{first}]"
 
 
 def _literal(value: int | str) -> str:
@@ -193,7 +180,7 @@ def _run(command: list[str], place: Path) -> None:
 
 def simulate(
     instances: Sequence[Instance],
-    stimuli: Sequence[tuple[Sequence[int], int]],
+    stimuli: Sequence[tuple[Sequence[Sequence[int]], int]],
     runs: Sequence[Run],
     *,
     sources: Sequence[Path],
@@ -202,7 +189,8 @@ def simulate(
 ) -> list[list[Trace]]:
     """Run all `instances` through all `runs` and return traces[run][instance].
 
-    stimuli: for each instance its input words and the number of output words to wait for. sources: the kernels' files.
+    stimuli: for each instance the words of each input stream and the number of words to wait for at each output. sources:
+    the kernels' files.
     bench: the cocotb module's file. workdir: an existing directory for memory files, `bench.json`, `traces.json` and
     the log.
 
@@ -213,18 +201,16 @@ def simulate(
         for name, text in item.files.items():
             (workdir / name).write_text(text)
     jobs = [
-        {"words": [hex(word) for word in words], "expect": expect, "status": bool(item.status)}
+        {
+            "words": [[hex(word) for word in stream] for stream in words], "widths": item.in_widths,
+            "outs": item.outs, "expect": expect, "status": bool(item.status),
+        }
         for item, (words, expect) in zip(instances, stimuli, strict=True)
-    ]
+    ]  # fmt: skip
     (workdir / "bench.json").write_text(json.dumps({"instances": jobs, "runs": [asdict(run) for run in runs]}))
     _cocotb(model, bench, workdir)
     raw = json.loads((workdir / "traces.json").read_text())
-    return [[_trace(item) for item in run] for run in raw]
-
-
-def _trace(item: dict[str, object]) -> Trace:
-    beats = [(int(cycle), int(word, 16)) for cycle, word in item.pop("beats")]  # type: ignore[attr-defined]
-    return Trace(beats=beats, **item)  # type: ignore[arg-type]
+    return [[trace(item) for item in run] for run in raw]
 
 
 def _cocotb(model: Path, bench: Path, workdir: Path) -> None:

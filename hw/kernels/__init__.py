@@ -10,16 +10,35 @@ DOMAIN = "flipflow.hw.kernels"
 
 _MODULES = {
     "Argmax": "argmax",
+    "ChannelPad": "channel_pad",
     "Fifo": "fifo",
+    "Fork": "fork",
     "MixedMvtu": "mixed_mvtu",
     "Pool": "pool",
+    "Requantize": "requantize",
+    "ResidualAdd": "residual_add",
+    "SumPool": "sum_pool",
     "Threshold": "threshold",
     "WidthConverter": "width_converter",
     "Window": "window",
     "XnorMvtu": "xnor_mvtu",
 }
 
-__all__ = ["Argmax", "Fifo", "MixedMvtu", "Pool", "Threshold", "WidthConverter", "Window", "XnorMvtu"]
+__all__ = [
+    "Argmax",
+    "ChannelPad",
+    "Fifo",
+    "Fork",
+    "MixedMvtu",
+    "Pool",
+    "Requantize",
+    "ResidualAdd",
+    "SumPool",
+    "Threshold",
+    "WidthConverter",
+    "Window",
+    "XnorMvtu",
+]
 
 
 def __getattr__(name: str) -> Any:

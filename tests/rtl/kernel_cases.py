@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from spec_model import Beats
+from typing import Any
 
 import flipflow.hw
 from flipflow.sim import kernel_bench
-from flipflow.sim.kernel_bench import Instance, Run, Trace
+from flipflow.sim.kernel_bench import Instance, Run
+from flipflow.sim.kernel_trace import Trace
 
 RTL = sorted((Path(flipflow.hw.__file__).parent / "rtl").glob("*.sv"))
 BENCH = Path(__file__).parent / "benches" / "stream_bench.py"
@@ -26,24 +26,38 @@ ABORTED, FREE, *STALLED = RUNS = (
 class Case:
     """A kernel with its input words, the output words it must give and the cycles in which it must move them.
 
-    registered: in_ready_o may not depend on out_ready_i. surplus: what may follow without further input, in order.
+    registered: in_ready_o may not depend on out_ready_i. surplus: what may follow without further input, in order. more:
+    input words of further streams. several: the model takes and returns lists, an entry for each stream of a side.
     """
 
     instance: Instance
     words: Sequence[int]
     expected: Sequence[int]
-    model: Callable[[str, str], Beats]
+    model: Callable[[Any, Any], tuple[list[Any], list[Any]]]
     registered: bool = False
     surplus: Sequence[int] = ()
+    more: Sequence[Sequence[int]] = ()
+    several: bool = False
 
     @property
     def name(self) -> str:
         return self.instance.name
 
+    @property
+    def inputs(self) -> list[Sequence[int]]:
+        return [self.words, *self.more]
+
+    def timing(self, trace: Trace) -> tuple[list[list[int]], list[list[int]]]:
+        """Cycles in which words must have been taken at each input and each output."""
+        if self.several:
+            return self.model([item.offered for item in trace.sources], [item.ready for item in trace.sinks])
+        accepted, sent = self.model(trace.offered, trace.ready)
+        return [accepted], [sent]
+
 
 def simulate(cases: Sequence[Case], workdir: Path) -> dict[str, list[Trace]]:
     """Run all cases in one model: traces of RUNS by the case's name."""
-    stimuli = [(case.words, len(case.expected)) for case in cases]
+    stimuli = [(case.inputs, len(case.expected)) for case in cases]
     instances = [case.instance for case in cases]
     traces = kernel_bench.simulate(instances, stimuli, RUNS, sources=RTL, bench=BENCH, workdir=workdir)
     return {case.name: [run[i] for run in traces] for i, case in enumerate(cases)}
@@ -55,12 +69,13 @@ def check(case: Case, traces: Sequence[Trace]) -> None:
         assert trace.faults == []
         if case.registered:
             assert not trace.followed
-        accepted, sent = case.model(trace.offered, trace.ready)
-        assert trace.accepted == accepted, f"{run}: input beats"
-        assert trace.cycles == sent, f"{run}: output beats"
-        assert run is ABORTED or len(trace.words) >= len(case.expected), f"{run}: output ends early"
-        words = [*case.expected, *case.surplus][: len(trace.words)]
-        assert trace.words == words, f"{run}: output words"
+        accepted, sent = case.timing(trace)
+        assert [item.accepted for item in trace.sources] == accepted, f"{run}: input beats"
+        assert [item.cycles for item in trace.sinks] == sent, f"{run}: output beats"
+        for sink in trace.sinks:
+            assert run is ABORTED or len(sink.words) >= len(case.expected), f"{run}: output ends early"
+            words = [*case.expected, *case.surplus][: len(sink.words)]
+            assert sink.words == words, f"{run}: output words"
 
 
 def pack(values: Sequence[int], bits: int) -> int:

@@ -208,3 +208,72 @@ class Fifo:
                 sent.append(t)
             count += push - pop
         return taken, sent
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A register that every output empties once; filled when none is left that has not done so, or only such as do so now."""
+
+    outputs: int
+
+    def __call__(self, offered: list[str], ready: list[str]) -> tuple[list[list[int]], list[list[int]]]:
+        waiting: set[int] = set()
+        taken: list[int] = []
+        sent: list[list[int]] = [[] for _ in range(self.outputs)]
+        for t, valid in enumerate(offered[0]):
+            for output in sorted(waiting):
+                if ready[output][t] == "1":
+                    sent[output].append(t)
+                    waiting.discard(output)
+            if not waiting and valid == "1":
+                taken.append(t)
+                waiting = set(range(self.outputs))
+        return [taken], sent
+
+
+@dataclass(frozen=True)
+class Join:
+    """Takes a word at both inputs at once; pipeline registers as of `Pipe`."""
+
+    latency: int
+
+    def __call__(self, offered: list[str], ready: list[str]) -> tuple[list[list[int]], list[list[int]]]:
+        pipe = Pipe(self.latency)
+        taken: list[int] = []
+        sent: list[int] = []
+        for t, take in enumerate(ready[0]):
+            if pipe.full and take == "1":
+                sent.append(t)
+            if pipe.full and take == "0":
+                continue
+            both = offered[0][t] == offered[1][t] == "1"
+            if both:
+                taken.append(t)
+            pipe.move(both)
+        return [taken, taken], [sent]
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Words of a pixel: `before` without input, `through` that each take one, `after` without."""
+
+    before: int
+    through: int
+    after: int
+
+    def __call__(self, offered: str, ready: str) -> Beats:
+        pipe, word = Pipe(1), 0
+        taken: list[int] = []
+        sent: list[int] = []
+        for t, (valid, take) in enumerate(zip(offered, ready, strict=True)):
+            if pipe.full and take == "1":
+                sent.append(t)
+            if pipe.full and take == "0":
+                continue
+            needs = self.before <= word < self.before + self.through
+            if needs and valid == "1":
+                taken.append(t)
+            gives = not needs or valid == "1"
+            pipe.move(gives)
+            word = (word + gives) % (self.before + self.through + self.after)
+        return taken, sent

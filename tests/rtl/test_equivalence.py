@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import test_kernel_mvtu
+import test_kernel_residual
 import test_kernel_streams
 import test_kernel_window
 from kernel_cases import RTL, Case
@@ -17,9 +18,21 @@ from flipflow.hw.synth.yosys import synthesise
 
 pytest.importorskip("pyosys", reason="synthesis and proofs need pyosys")
 
-_ALL = (*test_kernel_mvtu.CASES, *test_kernel_streams.CASES, *test_kernel_window.CASES)
+_ALL = (
+    *test_kernel_mvtu.CASES,
+    *test_kernel_residual.CASES,
+    *test_kernel_streams.CASES,
+    *test_kernel_window.CASES,
+)
 CASES = {f"{case.instance.module}-{case.name}": case for case in _ALL}
-SMALL = ("fifo-fifo8x2", "width_converter-convert1b_3to5", "pool-pool3x1u_4_1", "argmax-argmax3x3", "window-same3")
+SMALL = (
+    "fifo-fifo8x2",
+    "width_converter-convert1b_3to5",
+    "pool-pool3x1u_4_1",
+    "argmax-argmax3x3",
+    "window-same3",
+    "fork_stream-fork5x4",
+)
 LIMIT = 60.0
 
 # A register behind an exclusive or, by hand: LUT4's table holds the output for inputs {D, C, B, A}, so 6 is a XOR b, 4 times.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import test_kernel_mvtu
+import test_kernel_residual
 import test_kernel_streams
 import test_kernel_window
 from kernel_cases import RTL
@@ -12,8 +13,18 @@ from flipflow.errors import FlipflowError
 from flipflow.hw.lint import verilator_lint, yosys_elaborate
 from flipflow.sim.kernel_bench import top_source
 
-MEMORIES = {"WeightFile": "weights.mem", "ThresholdFile": "thresholds.mem", "MemFile": "rom.mem"}
-CASES = [*test_kernel_mvtu.CASES, *test_kernel_streams.CASES, *test_kernel_window.CASES]
+MEMORIES = {
+    "WeightFile": "weights.mem",
+    "ThresholdFile": "thresholds.mem",
+    "MemFile": "rom.mem",
+    "LineFile": "lines.mem",
+}
+CASES = [
+    *test_kernel_mvtu.CASES,
+    *test_kernel_residual.CASES,
+    *test_kernel_streams.CASES,
+    *test_kernel_window.CASES,
+]
 
 
 def memories(module: str, workdir: Path) -> dict[str, int | str]:
@@ -62,6 +73,13 @@ REFUSED: list[tuple[str, dict[str, int | str]]] = [
     ("rom", {"Style": 3}),
     ("mvtu_control", {"SumStages": 0}),
     ("skid_buffer", {"Width": 0}),
+    ("fork_stream", {"Outputs": 0}),
+    ("residual_add", {"Maximum": 128}),
+    ("requantize", {"AccWidth": 4}),
+    ("requantize", {"Even": 1, "AccWidth": 5}),
+    ("sum_pool", {"SumBits": 7}),
+    ("channel_pad", {"Pass": 0}),
+    ("saturate", {"Minimum": -129}),
 ]
 
 

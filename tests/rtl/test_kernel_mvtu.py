@@ -9,7 +9,7 @@ from mvtu_cases import Unit, case
 from spec_model import mvtu_latency
 
 from flipflow.hw.kernels.mvtu import popcount_stages
-from flipflow.sim.kernel_bench import Trace
+from flipflow.sim.kernel_trace import Trace
 
 XNOR = [
     Unit("plain", 12, 6, 4, 3),

@@ -6,7 +6,8 @@ from kernel_cases import FREE, RUNS, Case, check, mem, pack, simulate
 from mvtu_cases import draw, threshold_mem
 from spec_model import Fifo, Gearbox, Steps
 
-from flipflow.sim.kernel_bench import Instance, Trace
+from flipflow.sim.kernel_bench import Instance
+from flipflow.sim.kernel_trace import Trace
 
 
 def fifo(width: int, depth: int) -> Case:

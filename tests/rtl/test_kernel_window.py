@@ -8,7 +8,8 @@ import pytest
 from kernel_cases import FREE, RUNS, Case, check, simulate
 from spec_model import Window
 
-from flipflow.sim.kernel_bench import Instance, Trace
+from flipflow.sim.kernel_bench import Instance
+from flipflow.sim.kernel_trace import Trace
 
 
 @dataclass(frozen=True)

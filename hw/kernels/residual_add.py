@@ -1,0 +1,77 @@
+"""Residual addition with explicit saturation (RTL module residual_add)."""
+
+from typing import Any
+
+import numpy as np
+
+from flipflow.hw.kernels.area_residual import add_luts
+from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag, is_signed
+
+
+class ResidualAdd(KernelOp):
+    """Two streams [N, ..., C] of one unit, PE channels a beat: clip(a + b, Minimum..Maximum). A beat of both is taken in the
+    same cycle.
+    """
+
+    def kernel_attributes(self) -> dict[str, tuple[Any, ...]]:
+        """Leading: the frame's shape before the channels. inputDataType, inputDataType1: of the first and second stream."""
+        return {
+            "Channels": ("i", True, 0),
+            "PE": ("i", False, 1),
+            "Leading": ("ints", True, []),
+            "inputDataType": ("s", True, ""),
+            "inputDataType1": ("s", True, ""),
+            "outputDataType": ("s", True, ""),
+            "Minimum": ("i", True, 0),
+            "Maximum": ("i", True, 0),
+        }
+
+    def _stream(self, dtype: str) -> Stream:
+        shape = (*(int(size) for size in self.get_nodeattr("Leading")), self.integer("Channels"))
+        return Stream(shape, self.integer("PE"), dtype)
+
+    def in_streams(self) -> tuple[Stream, ...]:
+        """Both summands."""
+        return self._stream(self.text("inputDataType")), self._stream(self.text("inputDataType1"))
+
+    def in_stream(self) -> Stream:
+        """The first summand."""
+        return self.in_streams()[0]
+
+    def out_stream(self) -> Stream:
+        """The sum."""
+        return self._stream(self.text("outputDataType"))
+
+    def run_many(self, tensors: tuple[Tensor, ...], params: dict[str, Tensor]) -> Tensor:
+        """Sum and saturation."""
+        first, second = tensors
+        result: Tensor = np.clip(first + second, self.integer("Minimum"), self.integer("Maximum"))
+        return result
+
+    def get_exp_cycles(self) -> int:
+        """One beat a cycle."""
+        return self.in_stream().beats
+
+    def schedule(self) -> Schedule:
+        """A beat of each in, a beat out."""
+        return {"name": self.name, "model": "join", "latency": 1}
+
+    def lut_estimation(self, fpgapart: str = "") -> int:
+        """A carry chain and a saturation for each element."""
+        widths = tuple(stream.bits for stream in self.in_streams())
+        return add_luts(self.integer("PE"), max(widths), self.out_stream().bits)
+
+    def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
+        """The unit."""
+        first, second = self.in_streams()
+        values: Parameters = {
+            "Elems": self.integer("PE"),
+            "ABits": first.bits,
+            "BBits": second.bits,
+            "ASigned": flag(is_signed(first.dtype)),
+            "BSigned": flag(is_signed(second.dtype)),
+            "OutBits": self.out_stream().bits,
+            "Minimum": self.integer("Minimum"),
+            "Maximum": self.integer("Maximum"),
+        }
+        return RtlModule("residual_add", values)
