@@ -165,6 +165,11 @@ def meta_of(model: Any) -> dict[str, Any]:
     return dict(json.loads(text)) if text else {}
 
 
+def set_pace(model: Any, cycles: int) -> None:
+    """Note in the metadata for how many cycles a frame a graph was folded: its width converters need be no faster."""
+    model.set_metadata_prop("flipflow", json.dumps({**meta_of(model), "pace": cycles}))
+
+
 def load_model(path: Path) -> Any:
     """ModelWrapper of an ONNX file.
 

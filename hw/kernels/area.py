@@ -67,9 +67,10 @@ def lut_ram(depth: int, width: int) -> Storage:
     return Storage(_LUTRAM_LUTS * rows * -(-width // 4) + width * multiplexer(rows) + _several(rows))
 
 
-def rom(depth: int, width: int) -> Storage:
-    """A ROM with a registered read port, of random contents: in block RAM where that saves enough LUTs (rom_in_blocks)."""
-    return Storage(bram=block_rams(depth, width)) if rom_in_blocks(depth, width) else Storage(rom_luts(depth, width))
+def rom(depth: int, width: int, in_blocks: bool | None = None) -> Storage:
+    """A ROM with a registered read port, of random contents. in_blocks: in block RAM or in LUTs; None: see rom_in_blocks."""
+    blocks = rom_in_blocks(depth, width) if in_blocks is None else in_blocks
+    return Storage(bram=block_rams(depth, width)) if blocks else Storage(rom_luts(depth, width))
 
 
 def unforced_rom(depth: int, width: int) -> Storage:

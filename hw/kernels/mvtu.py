@@ -15,6 +15,9 @@ from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, 
 from flipflow.hw.kernels.rom import bits_of, hex_lines, signed_width
 from flipflow.hw.kernels.thresholding import apply_thresholds, threshold_lines
 
+# Where a ROM lies: in block RAM, in LUTs, or where `rom_in_blocks` of the area model has it.
+MEMORIES = ("auto", "block", "lut")
+
 
 class MvtuOp(KernelOp):
     """A matrix-vector unit with fused thresholds, or with raw sums where `Thresholds` is 0.
@@ -25,7 +28,7 @@ class MvtuOp(KernelOp):
 
     def kernel_attributes(self) -> dict[str, tuple[Any, ...]]:
         """MW, MH, SIMD, PE: sizes and folding. Leading: the frame's shape before the last axis. AccWidth: accumulator
-        bits.
+        bits. WeightMemory, ThresholdMemory: where these lie, one of MEMORIES.
         """
         return {
             "MW": ("i", True, 0),
@@ -40,6 +43,8 @@ class MvtuOp(KernelOp):
             "HasMask": ("i", False, 0, {0, 1}),
             "Thresholds": ("i", False, 0),
             "OutBias": ("i", False, 0),
+            "WeightMemory": ("s", False, "auto", set(MEMORIES)),
+            "ThresholdMemory": ("s", False, "auto", set(MEMORIES)),
         }
 
     @abstractmethod
@@ -127,7 +132,9 @@ class MvtuOp(KernelOp):
 
     def _storage(self) -> Storage:
         depth, width = self.replay()
-        return sum((rom(*size) for size in self.roms()), ram(depth, width) if depth else Storage())
+        replay = ram(depth, width) if depth else Storage()
+        roms = zip(self.roms(), self.roms_in_blocks(), strict=True)
+        return sum((rom(*size, block) for size, block in roms), replay)
 
     def roms(self) -> list[tuple[int, int]]:
         """(depth, width) of the weight ROM and of the threshold ROM, if there is one."""
@@ -137,6 +144,14 @@ class MvtuOp(KernelOp):
         if self.integer("Thresholds"):
             sizes.append((nf, pe * (1 + self.integer("Thresholds") * self.integer("AccWidth"))))
         return sizes
+
+    def roms_in_blocks(self) -> list[bool]:
+        """For each of `roms`, whether it lies in block RAM."""
+        asked = (self.text("WeightMemory"), self.text("ThresholdMemory"))
+        return [
+            rom_in_blocks(*size) if kind == "auto" else kind == "block"
+            for size, kind in zip(self.roms(), asked, strict=False)
+        ]
 
     def replay(self) -> tuple[int, int]:
         """(depth, width) of the replay buffer; (0, 0) where nothing is read twice, or where it is a register."""
@@ -192,11 +207,9 @@ class MvtuOp(KernelOp):
         return RtlModule(self.module_name(), values, memory)
 
     def rom_styles(self) -> Parameters:
-        """Where the ROMs lie: 1 block RAM, 2 LUTs, as the area model has it."""
-        return {
-            name: 1 if rom_in_blocks(*size) else 2
-            for name, size in zip(("WeightStyle", "ThresholdStyle"), self.roms(), strict=False)
-        }
+        """Where the ROMs lie: 1 block RAM, 2 LUTs."""
+        names = ("WeightStyle", "ThresholdStyle")
+        return {name: 1 if block else 2 for name, block in zip(names, self.roms_in_blocks(), strict=False)}
 
     @abstractmethod
     def module_name(self) -> str:
