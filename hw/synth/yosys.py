@@ -21,7 +21,7 @@ from flipflow.hw.synth.process import run_yosys
 
 # RTL modules that are kernels of the pipeline.
 KERNEL_MODULES = (
-    *("argmax", "fifo", "mixed_mvtu", "pool"),
+    *("argmax", "channel_pad", "fifo", "fork_stream", "mixed_mvtu", "pool", "requantize", "residual_add", "sum_pool"),
     *("threshold", "width_converter", "window", "xnor_mvtu"),
 )
 LOG, JSON, VERILOG, AREAS = "yosys.log", "netlist.json", "netlist.v", "areas.json"
