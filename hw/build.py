@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from flipflow.errors import FlipflowError
 from flipflow.hw import emit
 from flipflow.hw.convert import convert
+from flipflow.hw.fifo_sizing import size_fifos
 from flipflow.hw.folding import FoldRequest, LayerFold, fold
-from flipflow.hw.graph import kernels_of, load_model
-from flipflow.hw.stitch import stitch, tune
+from flipflow.hw.graph import SINK, SOURCE, kernels_of, load_model
+from flipflow.hw.stitch import stitch
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ def build(streamlined: Path, run_dir: Path, request: FoldRequest, name: str | No
     """Write folded.onnx, rtl/ and accelerator.json into run_dir, each whole or not at all, accelerator.json last.
 
     Raises: FlipflowError E300 (no such file, no ONNX file), E301, E302 (see convert), E303-E305 (see fold), E306 (see
-    tune), E307 (run_dir cannot be written).
+    size_fifos), E307 (run_dir cannot be written).
     """
     model = convert(load_model(streamlined))
     layers = fold(model, request)
     stitched = stitch(model)
-    timing = tune(stitched)
+    timing = size_fifos(stitched)
     name = name or run_dir.resolve().name
     modules = emit.modules_of(stitched)
     texts = {**emit.sources(modules), **emit.memories(modules)}
@@ -89,12 +90,13 @@ def execute_folded(model: Any, images_int: NDArray[Any]) -> NDArray[np.int64]:
 
     images_int: integers [N, H, W, C] or [N, K] as the accelerator takes them, bipolar ones as -1 and +1.
     """
-    tensor = np.asarray(images_int)
-    initializers = {item.name: model.get_initializer(item.name) for item in model.graph.initializer}
+    tensors = {SOURCE: np.asarray(images_int)}
+    constants = {item.name: model.get_initializer(item.name) for item in model.graph.initializer}
     for op in kernels_of(model):
         node = op.onnx_node
-        context = {**{name: initializers[name] for name in list(node.input)[1:]}, node.input[0]: tensor}
+        # Every tensor has one consumer, so it is given up as soon as it is taken.
+        context = {name: constants[name] if name in constants else tensors.pop(name) for name in node.input}
         op.execute_node(context, model.graph)
-        tensor = context[node.output[0]]
-    logits: NDArray[np.int64] = np.rint(tensor).astype(np.int64)
+        tensors |= {name: context[name] for name in node.output}
+    logits: NDArray[np.int64] = np.rint(tensors[SINK]).astype(np.int64)
     return logits

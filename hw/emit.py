@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flipflow.hw.fifo_sizing import Timing
 from flipflow.hw.folding import FoldRequest
-from flipflow.hw.graph import kernels_of, meta_of, params_of
-from flipflow.hw.stitch import Timing
+from flipflow.hw.graph import SINK, SOURCE, kernels_of, meta_of, params_of, pipeline_of
 
 if TYPE_CHECKING:
     from flipflow.hw.kernels.base import KernelOp, RtlModule
@@ -18,6 +18,8 @@ _MVTU = ("mvtu_accumulator", "mvtu_control", "mvtu_results", "rom", "skid_buffer
 _CHILDREN = {
     "xnor_mvtu": (*_MVTU, "xnor_popcount"),
     "mixed_mvtu": (*_MVTU, "adder_tree", "mixed_dot", "xnor_popcount"),
+    "requantize": ("rom", "saturate"),
+    "residual_add": ("saturate",),
     "threshold": ("rom", "threshold_unit"),
     "width_converter": ("width_converter_down", "width_converter_up"),
     "window": ("window_padding",),
@@ -25,7 +27,7 @@ _CHILDREN = {
 
 
 def modules_of(model: Any) -> "list[RtlModule]":
-    """RTL instances of a stitched graph's kernels, in stream order, with their memory files."""
+    """RTL instances of a stitched graph's kernels, in topological order, with their memory files."""
     return [op.rtl_module(params_of(model, op)) for op in kernels_of(model)]
 
 
@@ -52,20 +54,18 @@ def top(model: Any, modules: "list[RtlModule]", name: str, timing: Timing) -> st
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
     ops = kernels_of(model)
-    widths = [ops[0].in_stream().width, *(op.out_stream().width for op in ops)]
-    names = ["source", *(f"{op.name}_out" for op in ops)]
-    links = [{"name": link, "width": width} for link, width in zip(names, widths, strict=True)]
+    links = _links(ops)
     fifos = [op.name for op in ops if op.onnx_node.op_type == "Fifo"]
     instances = [
         {
             "name": op.name,
             "module": module.name,
             "parameters": _parameters(module),
-            "source": links[index],
-            "sink": links[index + 1],
+            "sources": [links[tensor] for tensor in op.onnx_node.input if tensor in links],
+            "sinks": [links[tensor] for tensor in op.onnx_node.output],
             "fifo": fifos.index(op.name) if op.name in fifos else 0,
         }
-        for index, (op, module) in enumerate(zip(ops, modules, strict=True))
+        for op, module in zip(ops, modules, strict=True)
     ]
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -76,7 +76,21 @@ def top(model: Any, modules: "list[RtlModule]", name: str, timing: Timing) -> st
         autoescape=False,
     )
     template = environment.get_template("accelerator.sv.j2")
-    return template.render(name=name, links=links, instances=instances, fifos=fifos, **_facts(ops, timing))
+    ends = {"first": links[SOURCE], "last": links[SINK]}
+    return template.render(
+        name=name, links=list(links.values()), **ends, instances=instances, fifos=fifos, **_facts(ops, timing)
+    )
+
+
+def _links(ops: "list[KernelOp]") -> dict[str, dict[str, Any]]:
+    """Streams by tensor: the signals' stem and the width of their data."""
+    links: dict[str, dict[str, Any]] = {SOURCE: {"name": "source", "width": ops[0].in_stream().width}}
+    for op in ops:
+        streams = op.out_streams()
+        for port, (tensor, stream) in enumerate(zip(op.onnx_node.output, streams, strict=True)):
+            stem = f"{op.name}_out{port if len(streams) > 1 else ''}"
+            links[tensor] = {"name": stem, "width": stream.width}
+    return links
 
 
 def _facts(ops: "list[KernelOp]", timing: Timing) -> dict[str, Any]:
@@ -153,8 +167,12 @@ def description(model: Any, name: str, request: FoldRequest, timing: Timing, fil
             "beats_per_frame": sink.beats,
             "tdata_width": sink.width - 1,
         },
-        "pipeline": [op.schedule() for op in ops],
-        "fifos": [{"name": op.name, "depth": op.integer("Depth")} for op in ops if op.onnx_node.op_type == "Fifo"],
+        "pipeline": pipeline_of(model),
+        "fifos": [
+            {"name": op.name, "depth": op.integer("Depth"), "high_water": timing.high_water[op.name]}
+            for op in ops
+            if op.onnx_node.op_type == "Fifo"
+        ],
         "layers": [layer_entry(op) for op in ops if op.onnx_node.op_type != "Fifo"],
         "predicted": {"ii": timing.ii, "latency": timing.latency},
         "sources": files,

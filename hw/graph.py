@@ -77,7 +77,7 @@ def _nodes(kernels: list[KernelNode]) -> "tuple[list[Any], list[KernelOp], list[
     for item in kernels:
         tensors = [_take(free, name, item) for name in item.inputs or (before,)]
         names = [f"{item.name}.{key}" for key in item.params]
-        values = (np.asarray(value, dtype=np.float32) for value in item.params.values())
+        values = (_exact(value) for value in item.params.values())
         initializers += [numpy_helper.from_array(value, name) for name, value in zip(names, values, strict=True)]
         attributes = {"backend": "fpgadataflow", **item.attributes}
         node = helper.make_node(item.op_type, [*tensors, *names], [], item.name, domain=DOMAIN, **attributes)
@@ -96,6 +96,12 @@ def _nodes(kernels: list[KernelNode]) -> "tuple[list[Any], list[KernelOp], list[
     if left:
         raise _miswired(kernels[-1], f"nothing takes the output {left[0]!r}.")
     return nodes, ops, initializers
+
+
+def _exact(value: NDArray[Any]) -> NDArray[Any]:
+    """Integers as float32, as FINN has them, or as float64 where that would round them."""
+    single = np.asarray(value, dtype=np.float32)
+    return single if np.array_equal(single.astype(np.float64), value) else np.asarray(value, dtype=np.float64)
 
 
 def _take(free: dict[str, str], name: str, item: KernelNode) -> str:

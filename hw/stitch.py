@@ -1,17 +1,25 @@
-"""From folded kernels to one accelerator: width converters, FIFOs, their depths, and the top level.
+"""From folded kernels to one accelerator: width converters and FIFOs on every edge of the graph.
 
-Between two kernels there is always a FIFO, and a width converter with its own FIFO where beats differ in size. FIFO
-depths follow a rule (see `default_depth`) and then grow, one FIFO at a time, until the cycle model says that the
-slowest layer alone sets the pace.
+Between two kernels there is always a FIFO, and a width converter with its own FIFO where beats differ in size. FIFOs get
+their depths in `flipflow.hw.fifo_sizing`; here they have a rule's (see `default_depth`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from math import lcm
 from typing import TYPE_CHECKING, Any
 
-from flipflow.errors import FlipflowError
-from flipflow.hw.graph import Attributes, KernelNode, assemble, kernels_of, meta_of, node_of
+from flipflow.hw.graph import (
+    SOURCE,
+    Attributes,
+    KernelNode,
+    assemble,
+    inputs_of,
+    kernels_of,
+    meta_of,
+    node_of,
+    port_name,
+)
 
 if TYPE_CHECKING:
     from flipflow.hw.kernels.base import KernelOp, Stream
@@ -24,16 +32,21 @@ SHALLOW_DEPTH = 4
 def stitch(model: Any) -> Any:
     """The folded kernel graph with converters and FIFOs between the kernels, FIFOs at their default depths."""
     ops = kernels_of(model)
-    interval = max(op.get_exp_cycles() for op in ops)
-    chain: list[KernelNode] = []
-    elems = input_elems(ops[0])
+    inputs = inputs_of(model)
+    interval = max(*(op.get_exp_cycles() for op in ops), meta_of(model).get("pace", 0))
+    elems = {SOURCE: input_elems(ops[0])}  # a beat's, by output
+    nodes: list[KernelNode] = []
     for op in ops:
-        stream = replace(op.in_stream(), elems=elems)
-        chain += _adapters(op, stream, interval)
-        chain.append(replace(node_of(model, op), inputs=()))
-        elems = op.out_stream().elems
-    chain.append(_fifo("out_fifo", ops[-1].out_stream(), SHALLOW_DEPTH))
-    return assemble(chain, meta_of(model))
+        ends = []
+        for port, (source, wanted) in enumerate(zip(inputs[op.name], op.in_streams(), strict=True)):
+            chain = adapters(op, replace(wanted, elems=elems[source]), interval, port)
+            names = [source, *(item.name for item in chain)]
+            nodes += [replace(item, inputs=(name,)) for name, item in zip(names, chain, strict=False)]
+            ends.append(names[-1])
+        nodes.append(replace(node_of(model, op), inputs=tuple(ends)))
+        elems |= {port_name(op.name, port): stream.elems for port, stream in enumerate(op.out_streams())}
+    nodes.append(fifo("out_fifo", ops[-1].out_stream(), SHALLOW_DEPTH))
+    return assemble(nodes, meta_of(model))
 
 
 def input_elems(first: "KernelOp") -> int:
@@ -46,19 +59,24 @@ def input_elems(first: "KernelOp") -> int:
     return stream.elems
 
 
-def _adapters(op: "KernelOp", stream: "Stream", interval: int) -> list[KernelNode]:
-    """FIFO, and converters with FIFOs where needed, in front of a kernel; `stream` is what comes in."""
-    wanted = op.in_stream()
+def adapters(op: "KernelOp", stream: "Stream", interval: int, port: int = 0) -> list[KernelNode]:
+    """FIFO, and converters with FIFOs where needed, in front of input `port` of a kernel; the last is the kernel's own FIFO.
+
+    stream: what comes in. interval: cycles a frame that converters must keep up with. The nodes' inputs are left open.
+    """
+    wanted = op.in_streams()[port]
+    prefix = op.name if len(op.in_streams()) == 1 else f"{op.name}_in{port}"
+    last = fifo(f"{prefix}_fifo", wanted, default_depth(op))
     if stream.elems == wanted.elems:
-        return [_fifo(f"{op.name}_fifo", wanted, default_depth(op))]
+        return [last]
     sizes = _converter_sizes(stream, wanted, interval)
     chain = []
     for index, (into, out) in enumerate(pairwise(sizes)):
-        name = f"{op.name}_width{index if len(sizes) > 2 else ''}"
-        chain.append(_fifo(f"{name}_fifo", replace(stream, elems=into), SHALLOW_DEPTH))
+        name = f"{prefix}_width{index if len(sizes) > 2 else ''}"
+        chain.append(fifo(f"{name}_fifo", replace(stream, elems=into), SHALLOW_DEPTH))
         values: Attributes = {"Shape": list(wanted.shape), "InElems": into, "OutElems": out, "dataType": wanted.dtype}
         chain.append(KernelNode("WidthConverter", name, values))
-    return [*chain, _fifo(f"{op.name}_fifo", wanted, default_depth(op))]
+    return [*chain, last]
 
 
 def _converter_sizes(stream: "Stream", wanted: "Stream", interval: int) -> list[int]:
@@ -83,7 +101,8 @@ def default_depth(op: "KernelOp") -> int:
     return int(schedule["consume"]) + 2 if replays else SHALLOW_DEPTH
 
 
-def _fifo(name: str, stream: "Stream", depth: int) -> KernelNode:
+def fifo(name: str, stream: "Stream", depth: int) -> KernelNode:
+    """A FIFO of at least two beats; its inputs are left open."""
     values: Attributes = {
         "Shape": list(stream.shape),
         "Elems": stream.elems,
@@ -93,87 +112,3 @@ def _fifo(name: str, stream: "Stream", depth: int) -> KernelNode:
         "SideBits": stream.side,
     }
     return KernelNode("Fifo", name, values)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Predicted cycles: between two frames in steady state, and from a frame's first beat in to its last beat out."""
-
-    ii: int
-    latency: int
-
-
-def tune(model: Any) -> Timing:
-    """Grow FIFOs of a stitched graph (in place) until the initiation interval is that of its slowest kernel.
-
-    Raises: FlipflowError E306 where even FIFOs of a whole frame do not bring it there.
-    """
-    ops = kernels_of(model)
-    pace = max(ops, key=lambda op: op.get_exp_cycles())
-    tuner = _Tuner(ops, pace.get_exp_cycles())
-    timing = tuner.run()
-    if timing.ii != pace.get_exp_cycles():
-        what = f"the pipeline takes {timing.ii} cycles a frame, its slowest kernel {pace.get_exp_cycles()}."
-        fix = "Give this layer more PE or SIMD than its neighbours, or ask for a lower rate."
-        raise FlipflowError("E306", what, f"kernel {pace.name}", fix)
-    return timing
-
-
-class _Tuner:
-    """Finds FIFO depths by asking the cycle model what each full FIFO costs."""
-
-    def __init__(self, ops: "list[KernelOp]", target: int) -> None:
-        self.ops = ops
-        self.target = target
-        self.fifos = {op.name: op for op in ops if op.onnx_node.op_type == "Fifo"}
-        self.frames = max(6, min(48, 200_000 // target))
-
-    def run(self) -> Timing:
-        """Grow until the target is met or nothing helps."""
-        ii, total, latency, water = self.ask({})
-        while ii > self.target:
-            full = [name for name, op in self.fifos.items() if water[name] >= op.integer("Depth")]
-            grown = self.best_growth(full, (ii, total))
-            if not grown:
-                break
-            for name, depth in grown.items():
-                self.fifos[name].set_nodeattr("Depth", depth)
-            ii, total, latency, water = self.ask({})
-        return Timing(ii, latency)
-
-    def ask(self, depths: dict[str, int]) -> tuple[int, int, int, dict[str, int]]:
-        """(interval, cycle of the last beat, latency, high-water marks) with some FIFO depths replaced."""
-        from flipflow.sim.cycle_model import predict  # noqa: PLC0415
-
-        pipeline = []
-        for op in self.ops:
-            entry = op.schedule()
-            pipeline.append({**entry, "depth": depths[op.name]} if op.name in depths else entry)
-        first, last = self.ops[0].in_stream(), self.ops[-1].out_stream()
-        result = predict(pipeline, self.frames, first.beats, last.beats)
-        # The mean over the second half, so that no single short or long gap decides.
-        half = self.frames // 2
-        span = int(result.completion[-1] - result.completion[half - 1])
-        return -(-span // (self.frames - half)), int(result.completion[-1]), result.latency, result.high_water
-
-    def best_growth(self, full: list[str], now: tuple[int, int]) -> dict[str, int]:
-        """New depths: of the one full FIFO whose growth helps most, no deeper than helps; of all where no single one
-        helps.
-        """
-        trials = {name: self.ask({name: self.whole(name)})[:2] for name in full}
-        name = min(trials, key=lambda key: trials[key], default=None)
-        if name is not None and trials[name] < now:
-            depth = self.fifos[name].integer("Depth")
-            while depth < self.whole(name):
-                depth = min(2 * depth, self.whole(name))
-                if self.ask({name: depth})[:2] <= trials[name]:
-                    break
-            return {name: depth}
-        everything = {name: self.whole(name) for name in self.fifos}
-        if not full or self.ask(everything)[:2] >= now:
-            return {}
-        return {name: min(2 * self.fifos[name].integer("Depth"), self.whole(name)) for name in full}
-
-    def whole(self, name: str) -> int:
-        """Beats of a frame at a FIFO, more than which it never needs."""
-        return max(self.fifos[name].integer("Depth"), self.fifos[name].in_stream().beats + 2)

@@ -12,6 +12,7 @@ from flipflow.errors import FlipflowError
 from flipflow.sim import verilator
 from flipflow.sim.beats import check_images, input_stream, output_stream, pack, unpack
 from flipflow.sim.runner import Job, Progress, run
+from flipflow.sim.watchdog import Meeting, meetings
 
 _SOURCES = (".sv", ".v")
 
@@ -64,7 +65,7 @@ def simulate(  # noqa: PLR0913 - images, and how to run them
     images = np.asarray(images_int)
     check_images(images, source)
     _check_arguments(stall, seed, trace)
-    rtl, fifos, latency = _read(run_rtl_dir, accel)
+    rtl, fifos, branches, latency = _read(run_rtl_dir, accel)
     binary = verilator.build(sources or rtl, trace=trace.suffix[1:] if trace else "", quick=quick)
     job = Job(
         frames=len(images),
@@ -77,7 +78,7 @@ def simulate(  # noqa: PLR0913 - images, and how to run them
         seed=seed,
         trace=trace,
     )
-    raw = run(binary, run_rtl_dir, job, pack(images, source), fifos=fifos, progress=progress)
+    raw = run(binary, run_rtl_dir, job, pack(images, source), fifos=fifos, branches=branches, progress=progress)
     logits, classes = unpack(raw.beats, sink)
     return SimResult(
         logits=logits,
@@ -104,20 +105,21 @@ def _check_arguments(stall: float, seed: int, trace: Path | None) -> None:
         )
 
 
-def _read(run_rtl_dir: Path, accel: Mapping[str, Any]) -> tuple[list[Path], list[str], int]:
-    """Sources, names of the FIFOs and predicted latency of an accelerator.json. Raises: FlipflowError E406."""
+def _read(run_rtl_dir: Path, accel: Mapping[str, Any]) -> tuple[list[Path], list[str], list[Meeting], int]:
+    """Sources, names of the FIFOs, where branches meet, predicted latency. Raises: FlipflowError E406."""
     try:
         named = [run_rtl_dir.parent / name for name in accel["sources"]]
         fifos = [str(fifo["name"]) for fifo in accel["fifos"]]
         latency = int(accel["predicted"]["latency"])
-    except (KeyError, TypeError, ValueError) as error:
+        branches = meetings(accel.get("pipeline", []))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise FlipflowError(
             "E406",
-            f"sources, fifos or predicted.latency is missing or malformed ({error}).",
+            f"sources, fifos, pipeline or predicted.latency is missing or malformed ({error}).",
             "accelerator.json",
             "Build again; this file is not meant to be edited.",
         ) from error
     missing = [str(path) for path in named if not path.is_file()]
     if missing:
         raise FlipflowError("E406", "is listed in accelerator.json, but not there.", missing[0], "Build again.")
-    return [path for path in named if path.suffix in _SOURCES], fifos, latency
+    return [path for path in named if path.suffix in _SOURCES], fifos, branches, latency

@@ -30,9 +30,8 @@ from numpy.typing import NDArray
 
 from flipflow.errors import FlipflowError
 from flipflow.sim import cycles
-from flipflow.sim.pipeline import PARAMETERS, check
-
-_PATIENCE = 10_000  # cycles without any movement; far more than any chain of stages or random stall can hold
+from flipflow.sim.pipeline import PARAMETERS, Pipeline, check
+from flipflow.sim.watchdog import deadlock, meetings
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,8 @@ def predict(
     *,
     stall: float = 0.0,
     seed: int = 0,
+    interval: int = 0,
+    every: bool = False,
 ) -> Prediction:
     """Step `pipeline` until `frames` frames have left it.
 
@@ -70,61 +71,45 @@ def predict(
         from the kernel before, "inputs".
     in_beats_per_frame, out_beats_per_frame: beats of a frame at the first kernel's input and the last kernel's output.
     stall, seed: probability that an end holds back in a cycle (source and sink drawn apart), as `simulate` draws them.
+    interval: a frame's beats are not offered before so many cycles times its number; 0: they are offered all the time.
+    every: step every kernel in every cycle; the same answer, much slower.
 
     Raises: FlipflowError E400 (bad description or argument), E401 (beats do not add up along the pipeline),
     E402 (deadlock; names the full and the empty FIFOs), E411 (the compiled part is missing).
     """
-    _check_arguments(frames, in_beats_per_frame, out_beats_per_frame, stall, seed)
+    _check_arguments(frames, in_beats_per_frame, out_beats_per_frame, stall, seed, interval)
     checked = check(pipeline, in_beats_per_frame, out_beats_per_frame)
-    fifos = checked.fifos
-    numbers = list(PARAMETERS)
-    chain = cycles.Pipeline(
-        [numbers.index(model) for model in checked.models],
-        checked.parameters,
-        [(wire.source, wire.port, wire.sink, wire.slot) for wire in checked.wires],
-        len(fifos),
-    )
-    if not chain.run(frames, in_beats_per_frame, out_beats_per_frame, stall, seed, _PATIENCE):
-        raise deadlock(
-            "E402",
-            fifos,
-            chain.full(),
-            chain.empty(),
-            f"in cycle {chain.cycle - _PATIENCE}, with {chain.accepted} beats taken and {chain.produced} given",
-        )
+    chain = start(checked)
+    job = cycles.Job(frames, in_beats_per_frame, out_beats_per_frame, interval, stall=stall, seed=seed, every=every)
+    if not chain.run(job):
+        raise stuck(pipeline, checked, chain)
     completion = chain.completion()
     gaps = np.diff(completion)
     return Prediction(
         ii=int(gaps[-1]) if frames > 1 else 0,
         latency=int(completion[0]) - chain.first_accept,
         completion=completion,
-        high_water=dict(zip(fifos, chain.high_water(), strict=True)),
+        high_water=dict(zip(checked.fifos, chain.high_water(), strict=True)),
         steady=bool(frames > 2 and gaps[-1] == gaps[-2]),
         cycles=int(completion[-1]) + 1,
     )
 
 
-def deadlock(code: str, fifos: Sequence[str], full: Sequence[bool], empty: Sequence[bool], when: str) -> FlipflowError:
-    """Return the error for a pipeline that stopped moving.
-
-    fifos, full, empty: names and states of the FIFOs in stream order. when: cycle and progress, for the message.
-    The culprit stands between the last FIFO that holds words, which it refuses, and the next, which it starves.
-    """
-    holding = max((i for i, flag in enumerate(empty) if not flag), default=-1)
-    before = f"FIFO {fifos[holding]!r}" if holding >= 0 else "the input"
-    after = f"FIFO {fifos[holding + 1]!r}" if holding + 1 < len(fifos) else "the output"
-    is_full = ", ".join(name for name, flag in zip(fifos, full, strict=True) if flag)
-    is_empty = ", ".join(name for name, flag in zip(fifos, empty, strict=True) if flag)
-    return FlipflowError(
-        code,
-        f"nothing moves any more {when}; full: {is_full or 'none'}; empty: {is_empty or 'none'}.",
-        f"between {before} and {after}",
-        "The kernel there waits for words that cannot come: give its buffer (rows of a window, cap of a gearbox) "
-        "or the FIFO before it more room.",
-    )
+def start(checked: Pipeline) -> cycles.Pipeline:
+    """The kernels of a checked pipeline, out of reset. Raises: FlipflowError E411."""
+    numbers = list(PARAMETERS)
+    wires = [(wire.source, wire.port, wire.sink, wire.slot) for wire in checked.wires]
+    models = [numbers.index(model) for model in checked.models]
+    return cycles.Pipeline(models, checked.parameters, wires, len(checked.fifos))
 
 
-def _check_arguments(frames: int, in_beats: int, out_beats: int, stall: float, seed: int) -> None:
+def stuck(pipeline: Sequence[Mapping[str, Any]], checked: Pipeline, chain: cycles.Pipeline) -> FlipflowError:
+    """The error E402 for a pipeline whose run has ended in a deadlock."""
+    when = f"in cycle {chain.cycle - chain.idle}, with {chain.accepted} beats taken and {chain.produced} given"
+    return deadlock("E402", checked.fifos, chain.full(), chain.empty(), when, meetings(pipeline))
+
+
+def _check_arguments(frames: int, in_beats: int, out_beats: int, stall: float, seed: int, interval: int) -> None:
     for name, value in (("frames", frames), ("in_beats_per_frame", in_beats), ("out_beats_per_frame", out_beats)):
         if value < 1:
             raise FlipflowError(
@@ -132,5 +117,8 @@ def _check_arguments(frames: int, in_beats: int, out_beats: int, stall: float, s
             )
     if not 0 <= stall <= 0.99:
         raise FlipflowError("E400", f"stall is {stall}, but must lie in 0..0.99.", "cycle model", "Give a probability.")
+    if not 0 <= interval < 2**40:
+        fix = "Give cycles between frames, or 0."
+        raise FlipflowError("E400", f"interval is {interval}, but must lie in 0..2^40-1.", "cycle model", fix)
     if not 0 <= seed < 2**62:
         raise FlipflowError("E400", f"seed is {seed}, but must lie in 0..2^62-1.", "cycle model", "Give another seed.")

@@ -5,6 +5,7 @@ Use `flipflow.sim.cycle_model`, which validates what it passes on here.
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -29,12 +30,34 @@ _SIGNATURES = {
     "wire": (ctypes.c_int32, (_HANDLE, _COUNT, _COUNT, _COUNT, _COUNT)),
     "run": (
         ctypes.c_int32,
-        (_HANDLE, _COUNT, _COUNT, _COUNT, ctypes.c_double, ctypes.c_uint64, _COUNT, _COUNT),
+        (_HANDLE, *(_COUNT,) * 5, ctypes.c_double, ctypes.c_uint64, ctypes.c_int32, ctypes.c_int32, _COUNT),
     ),
     "counts": (None, (_HANDLE, _INT64_ARRAY)),
     "completion": (None, (_HANDLE, _INT64_ARRAY)),
     "fifos": (None, (_HANDLE, _INT64_ARRAY)),
+    "activity": (None, (_HANDLE, _INT64_ARRAY)),
 }
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a pipeline is to do: `frames` frames of in_beats beats in and out_beats out.
+
+    interval: cycles before which the next frame's beats are not offered (0: beats are offered all the time). stall, seed: as of
+    `flipflow.sim.cycle_model.predict`. patience: with stalls, cycles without movement after which a pipeline counts as stuck.
+    every: step every kernel in every cycle, as a check of what is otherwise left out. until_repeat: stop where the state at the
+    end of a frame equals that at the end of an earlier one.
+    """
+
+    frames: int
+    in_beats: int
+    out_beats: int
+    interval: int = 0
+    patience: int = 10_000  # far more than any chain of stages or random stall can hold
+    stall: float = 0.0
+    seed: int = 0
+    every: bool = False
+    until_repeat: bool = False
 
 
 class Pipeline:
@@ -44,8 +67,9 @@ class Pipeline:
     sim/cycle_kernels.h takes them. wires: (number of the source kernel, its output, number of the sink kernel, its input).
     fifos: how many of the kernels are FIFOs.
 
-    After `run`: cycle, the number of cycles stepped; first_accept, the cycle in which the first beat was taken (-1: none);
-    accepted and produced, beats taken and given.
+    After `run`: cycle, the number of cycles run; first_accept, the cycle in which the first beat was taken (-1: none);
+    accepted and produced, beats taken and given; idle, cycles since something moved; steps, of all kernels together;
+    period_cycles and period_frames, of what repeats itself (0: nothing).
 
     Raises: FlipflowError E411 if the library is missing; MemoryError.
     """
@@ -59,7 +83,7 @@ class Pipeline:
     ) -> None:
         self._handle: int | None = None
         self._library = _load()
-        self._fifos = fifos
+        self._fifos, self._kernels = fifos, len(models)
         self._handle = self._library.flipflow_cycles_new()
         if self._handle is None:
             raise MemoryError
@@ -78,17 +102,16 @@ class Pipeline:
         if self._handle is not None:
             self._library.flipflow_cycles_free(self._handle)
 
-    def run(self, frames: int, in_beats: int, out_beats: int, stall: float, seed: int, patience: int) -> bool:
-        """Run until `frames` frames have left, or nothing has moved for `patience` cycles; return False for the latter."""
-        state = _MORE
-        while state == _MORE:
-            state = self._library.flipflow_cycles_run(
-                self._handle, frames, in_beats, out_beats, stall, seed, patience, _SLICE
-            )
+    def run(self, job: Job, cycles: int | None = None) -> bool | None:
+        """Run until all frames have left (True), nothing can move any more (False), or about `cycles` more are over (None)."""
+        state, end = _MORE, None if cycles is None else self.cycle + cycles
+        while state == _MORE and (end is None or self.cycle < end):
+            span = _SLICE if end is None else min(_SLICE, end - self.cycle)
+            state = self._library.flipflow_cycles_run(self._handle, *astuple(job), span)
+            self._update()
         if state < 0:
             raise MemoryError
-        self._update()
-        return bool(state == _DONE)
+        return None if state == _MORE else bool(state == _DONE)
 
     def completion(self) -> NDArray[np.int64]:
         """Return the cycle in which the last beat of each finished frame was taken; int64 [frames]."""
@@ -108,15 +131,22 @@ class Pipeline:
         """Return which FIFOs are empty."""
         return [bool(flag) for flag in self._fifo_states()[:, 2]]
 
+    def activity(self) -> NDArray[np.int64]:
+        """Return the cycles in which each kernel worked, was refused its word, and waited; int64 [kernels, 3]."""
+        cycles = np.empty((self._kernels, 3), dtype=np.int64)
+        self._library.flipflow_cycles_activity(self._handle, cycles.ctypes.data_as(_INT64_ARRAY))
+        return cycles
+
     def _fifo_states(self) -> NDArray[np.int64]:
         states = np.empty((self._fifos, 3), dtype=np.int64)
         self._library.flipflow_cycles_fifos(self._handle, states.ctypes.data_as(_INT64_ARRAY))
         return states
 
     def _update(self) -> None:
-        counts = (ctypes.c_int64 * 5)()
+        counts = (ctypes.c_int64 * 9)()
         self._library.flipflow_cycles_counts(self._handle, counts)
-        self.cycle, self.first_accept, self.accepted, self.produced, self._finished = counts
+        self.cycle, self.first_accept, self.accepted, self.produced, self._finished, *more = counts
+        self.idle, self.steps, self.period_cycles, self.period_frames = more
 
 
 def library_path() -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flipflow.errors import FlipflowError
-from flipflow.sim.cycle_model import deadlock
+from flipflow.sim.watchdog import Meeting, deadlock
 
 Progress = Callable[[int, int], None]  # frames done, frames in all
 
@@ -61,13 +61,15 @@ def run(
     beats: Iterable[NDArray[np.uint32]],
     *,
     fifos: Sequence[str],
+    branches: Sequence[Meeting] = (),
     progress: Progress | None = None,
 ) -> RawResult:
     """Run a simulator until all frames are out.
 
     directory: working directory, where $readmemh finds its files.
     beats: uint32 [n, in_beats, in_words] blocks of frames, `job.frames` in all.
-    fifos: names of the bits of fifo_full_o and fifo_empty_o. progress: called with frames done and frames in all.
+    fifos: names of the bits of fifo_full_o and fifo_empty_o. branches: where branches meet, for the watchdog.
+    progress: called with frames done and frames in all.
 
     Raises: FlipflowError E403 (deadlock; names the full and the empty FIFOs), E404 (output breaks the handshake),
     E407 (the simulator stopped or complained, e.g. a ROM file is missing), E409 (tlast misplaced).
@@ -80,7 +82,7 @@ def run(
         report = _execute(
             [str(binary.resolve()), *_arguments(job, files)], directory, files["errors"], job.frames, progress
         )
-        _judge(report, job, fifos)
+        _judge(report, job, fifos, branches)
         out = np.fromfile(files["out"], dtype="<u4").astype(np.uint32, copy=False)
         completion = np.fromfile(files["done"], dtype=np.int64)
     return RawResult(
@@ -145,13 +147,13 @@ def _execute(
     return report
 
 
-def _judge(report: dict[str, Any], job: Job, fifos: Sequence[str]) -> None:
+def _judge(report: dict[str, Any], job: Job, fifos: Sequence[str], branches: Sequence[Meeting]) -> None:
     status, cycle = report["status"], report["cycles"]
     place = f"in cycle {cycle}, with {report['accepted']} beats taken and {report['produced']} given"
     if status == "stuck":
         full = [flag == "1" for flag in report["full"][: len(fifos)]]
         empty = [flag == "1" for flag in report["empty"][: len(fifos)]]
-        raise deadlock("E403", fifos, full, empty, f"after {job.patience} idle cycles, {place}")
+        raise deadlock("E403", fifos, full, empty, f"after {job.patience} idle cycles, {place}", branches)
     if status == "unstable":
         raise FlipflowError(
             "E404",

@@ -10,10 +10,11 @@ from hw_graphs import Net, random_net
 from flipflow.errors import FlipflowError
 from flipflow.hw.build import build, execute_folded
 from flipflow.hw.convert import convert
+from flipflow.hw.fifo_sizing import size_fifos
 from flipflow.hw.folding import FoldRequest, fold, legal_values
 from flipflow.hw.graph import kernels_of, load_model
 from flipflow.hw.lint import verilator_lint, yosys_elaborate
-from flipflow.hw.stitch import stitch, tune
+from flipflow.hw.stitch import stitch
 from flipflow.sim.accelerator import simulate
 from flipflow.sim.cycle_model import predict
 
@@ -113,7 +114,7 @@ def test_slow_gearbox_becomes_two() -> None:
         if op.name.startswith("fc1_width") and op.onnx_node.op_type == "WidthConverter"
     ]
     assert sizes == [(3, 6), (6, 2)]
-    assert tune(stitched).ii == 9
+    assert size_fifos(stitched).ii == 9
 
 
 def test_shallow_fifos_grow_until_the_slowest_layer_sets_the_pace() -> None:
@@ -128,7 +129,7 @@ def test_shallow_fifos_grow_until_the_slowest_layer_sets_the_pace() -> None:
     ends = ops[0].in_stream().beats, ops[-1].out_stream().beats
     slowest = max(op.get_exp_cycles() for op in ops)
     assert predict([op.schedule() for op in ops], 20, *ends).ii > slowest  # so there is something to grow
-    assert tune(stitched).ii == slowest
+    assert size_fifos(stitched).ii == slowest
     assert any(op.integer("Depth") > 2 for op in fifos)
 
 
