@@ -48,7 +48,8 @@ class Line:
     def attributes(self, in_dtype: str) -> dict[str, int]:
         """Attributes of the kernel Requantize that follow from the line, for inputs of a qonnx datatype.
 
-        Returns: Shift; Even; FactorBits and OffsetBits, two's complement; AccWidth: bits of t for every x of the datatype.
+        Returns: Shift; Even; FactorBits and OffsetBits, two's complement; AccWidth: bits of t for every x of the datatype;
+        Uniform: 1 where all channels have the same line; UnitFactor: 1 where all factors are 1.
         """
         from qonnx.core.datatype import DataType  # noqa: PLC0415
 
@@ -61,6 +62,8 @@ class Line:
             "FactorBits": _width(self.factor),
             "OffsetBits": _width(self.offset),
             "AccWidth": max(_width(sums), self.shift + 1 + self.even),
+            "Uniform": int(bool((self.factor == self.factor[0]).all() and (self.offset == self.offset[0]).all())),
+            "UnitFactor": int(bool((self.factor == 1).all())),
         }
 
 

@@ -13,7 +13,9 @@ from flipflow.hw.kernels import DOMAIN
 from flipflow.hw.kernels.base import KernelOp
 from flipflow.hw.kernels.mvtu import sum_dtype, sum_range
 from flipflow.hw.kernels.rom import signed_width, unsigned_width
+from flipflow.hw.kernels.sum_pool import sum_dtype_of
 from flipflow.hw.kernels.window import ring_rows
+from flipflow.hw.requantize import Line
 
 Params = dict[str, NDArray[Any]]
 
@@ -145,9 +147,52 @@ def _mixed(
     return _mvtu(rng, "MixedMvtu", (mw, mh, simd, pe), levels, 0, act, weight)
 
 
+def _requantize(
+    rng: np.random.Generator, channels: int, pe: int, bits: int, factor: int, offset: int, shift: int, even: int = 0
+) -> _Built:
+    out = 8 if even else 9  # even: the mean of 2 x 2, which is a line without a factor
+    line = Line(
+        np.ones(channels, int) if even else rng.integers(-(1 << factor - 1), 1 << factor - 1, channels),
+        np.full(channels, 2) if even else rng.integers(-(1 << offset - 1), 1 << offset - 1, channels),
+        shift,
+        bool(even),
+    )
+    bound = 1 << out - 1
+    return "Requantize", 2, {
+        "Channels": channels, "PE": pe, "Leading": [1], "inputDataType": f"INT{bits}", "outputDataType": f"INT{out}",
+        "Minimum": -bound, "Maximum": bound - 1, **line.attributes(f"INT{bits}"),
+    }, {"factor": line.factor, "offset": line.offset}  # fmt: skip
+
+
+def _add(_: np.random.Generator, pe: int, first: int, second: int, out: int) -> _Built:
+    bound = 1 << out - 1
+    return "ResidualAdd", 1, {
+        "Channels": 8 * pe, "PE": pe, "Leading": [1], "inputDataType": f"INT{first}", "inputDataType1": f"INT{second}",
+        "outputDataType": f"INT{out}", "Minimum": -bound, "Maximum": bound - 1,
+    }, {}  # fmt: skip
+
+
+def _fork(_: np.random.Generator, width: int, outputs: int) -> _Built:
+    return "Fork", 0, {"Shape": [1, width], "Elems": width, "Outputs": outputs, "dataType": "BIPOLAR"}, {}
+
+
+def _sum_pool(_: np.random.Generator, channels: int, simd: int, taps: int, bits: int) -> _Built:
+    dtype = f"INT{bits}"
+    return "SumPool", 0, {
+        "Channels": channels, "SIMD": simd, "Taps": taps, "OfmDim": [1, 1], "dataType": dtype,
+        "outputDataType": sum_dtype_of(dtype, taps),
+    }, {}  # fmt: skip
+
+
+def _channel_pad(_: np.random.Generator, channels: int, around: int, elems: int, bits: int) -> _Built:
+    attributes = {"Channels": channels, "Before": around, "After": around, "Elems": elems, "Leading": [1]}
+    return "ChannelPad", 0, {**attributes, "dataType": f"INT{bits}"}, {}
+
+
 _BUILDERS: Mapping[str, Callable[..., _Built]] = {
     "fifo": _fifo, "converter": _converter, "window": _window, "pool": _pool, "argmax": _argmax, "threshold": _threshold,
-    "xnor": _xnor, "mixed": _mixed,
+    "xnor": _xnor, "mixed": _mixed, "requantize": _requantize, "add": _add, "fork": _fork, "sum": _sum_pool,
+    "zeros": _channel_pad,
 }  # fmt: skip
 
 
@@ -207,6 +252,36 @@ POINTS = [
         "mixed", "mw mh simd pe act weight levels",
         [(9, 32, 1, 8, "UINT8", 8), (1024, 10, 1, 10, "BIPOLAR", 8, 0), (27, 64, 3, 16, "UINT8", 1), (64, 32, 4, 4, "INT4", 1)],
         [(27, 32, 3, 4, "UINT8", 4), (1152, 10, 2, 1, "BIPOLAR", 8, 0), (784, 64, 8, 4, "UINT8", 1),
-         (128, 32, 8, 4, "UINT2", 2, 3), (27, 64, 9, 8, "UINT8", 1), (256, 10, 4, 2, "BIPOLAR", 8, 0)],
+         (128, 32, 8, 4, "UINT2", 2, 3), (27, 64, 9, 8, "UINT8", 1), (256, 10, 4, 2, "BIPOLAR", 8, 0),
+         (64, 10, 4, 1, "INT8", 8, 0), (64, 32, 2, 4, "INT8", 8, 0), (27, 16, 3, 1, "UINT8", 8, 0)],
+    ),
+    *_points(
+        "requantize", "channels pe bits factor offset shift even",
+        [(16, 1, 9, 16, 20, 11), (64, 4, 11, 17, 23, 13), (32, 1, 10, 2, 3, 2, 1), (16, 1, 19, 23, 38, 28),
+         (128, 8, 12, 15, 21, 12), (64, 1, 11, 17, 22, 13), (32, 8, 10, 17, 21, 12), (64, 4, 14, 16, 28, 16),
+         (16, 2, 19, 22, 36, 27), (64, 8, 10, 2, 3, 2, 1), (512, 4, 13, 18, 25, 15)],
+        [(32, 2, 10, 16, 21, 12), (64, 8, 14, 15, 27, 15), (256, 2, 12, 17, 24, 14), (32, 1, 18, 20, 35, 25),
+         (128, 4, 10, 2, 3, 2, 1)],
+    ),
+    *_points(
+        "add", "pe first second out",
+        [(1, 8, 8, 8), (4, 8, 9, 8), (8, 9, 8, 10), (16, 8, 9, 8), (2, 8, 9, 8), (8, 8, 8, 8), (4, 12, 12, 12), (16, 4, 4, 4)],
+        [(1, 8, 9, 8), (6, 6, 8, 8), (32, 8, 9, 8), (8, 10, 10, 12)],
+    ),
+    *_points(
+        "fork", "width outputs",
+        [(8, 2), (64, 3), (16, 4), (1, 2), (32, 2), (128, 2)],
+        [(24, 2), (8, 3), (40, 5)],
+    ),
+    *_points(
+        "sum", "channels simd taps bits",
+        [(64, 1, 64, 8), (16, 4, 4, 8), (64, 64, 64, 8), (512, 1, 16, 8), (32, 2, 49, 4), (64, 4, 64, 8), (32, 8, 4, 8),
+         (512, 4, 49, 8), (16, 16, 4, 8), (256, 8, 16, 9)],
+        [(128, 4, 16, 8), (512, 8, 49, 8), (32, 1, 4, 8), (12, 6, 9, 5)],
+    ),
+    *_points(
+        "zeros", "channels around elems bits",
+        [(16, 8, 1, 8), (16, 8, 8, 8), (64, 32, 4, 4), (32, 16, 1, 8), (32, 16, 16, 8), (16, 8, 4, 8)],
+        [(16, 8, 2, 8), (64, 32, 1, 8), (24, 12, 4, 6)],
     ),
 ]  # fmt: skip

@@ -66,8 +66,11 @@ def instance(item: Task, name: str) -> Instance:
     """The kernel as the generated top holds it."""
     flags = _FLAGS.get(item.module.name, ())
     params = {key: value.value if isinstance(value, Bits) else value for key, value in item.module.parameters.items()}
-    in_width, out_width = item.op.in_stream().width, item.op.out_stream().width - len(flags)
-    return Instance(name, item.module.name, params, in_width, out_width, flags, _STATUS.get(item.module.name, ()))
+    widths = tuple(stream.width for stream in item.op.in_streams())
+    return Instance(
+        name, item.module.name, params, sum(widths), item.op.out_stream().width - len(flags), flags,
+        _STATUS.get(item.module.name, ()), streams=widths if len(widths) > 1 else (), outs=len(item.op.out_streams()),
+    )  # fmt: skip
 
 
 def cached(item: Task) -> Path:
@@ -101,6 +104,7 @@ def record(item: Task, target: str) -> dict[str, Any]:
         "kernel": item.module.name, "point": item.point.name, "fold": dict(item.point.fold), "family": target,
         "set": item.point.subset, "lut": measured["lut"], "bram": measured["bram"], "ff": measured["ff"],
         "dsp": measured["dsp"], "estimated_lut": lut, "estimated_bram": bram,
+        "estimated_dsp": int(item.op.dsp_estimation(target)),
         "lut_error_percent": round(100 * (lut - measured["lut"]) / max(1, measured["lut"]), 1),
     }  # fmt: skip
 

@@ -1,49 +1,65 @@
-"""Area of the kernels of residual networks: sums with saturation, lines, multiplier blocks."""
+"""Area of the kernels of residual networks: sums with saturation, lines, multiplier blocks.
+
+Carry chains are counted by their widths; what counters and saturation take beside them is fitted.
+"""
 
 from flipflow.hw.kernels.area import bits, chain
 
-# A multiplier block's sides, two's complement; wider ones are made of several.
+# A multiplier block's sides; wider products are made of several. What is left of a side goes into LUTs if it is one bit.
 _BLOCK_BITS = 18
 
 
 def multiplier_blocks(first: int, second: int) -> int:
-    """18 x 18 multiplier blocks of a signed product of two widths: as Yosys splits it, 17 bits of each side but the top one."""
+    """18 x 18 multiplier blocks of a signed product of two widths, as Yosys splits it (mul2dsp)."""
     return _slices(first) * _slices(second)
 
 
 def _slices(width: int) -> int:
-    return 1 if width <= _BLOCK_BITS else -(-(width - 1) // (_BLOCK_BITS - 1))
+    """Blocks along a side."""
+    full, rest = divmod(width, _BLOCK_BITS)
+    return full + (rest > 1 or full == 0)
+
+
+def _product_luts(first: int, second: int) -> int:
+    """LUTs beside the blocks: the partial products' sum, and those of single bits, which negate the other side."""
+    total = first + second
+    lone = sum(chain(other) + other for side, other in ((first, second), (second, first)) if _lone(side))
+    parts = multiplier_blocks(first, second) + _lone(first) + _lone(second)
+    return lone + (parts - 1) * chain(total - _BLOCK_BITS)
+
+
+def _lone(width: int) -> bool:
+    return width > _BLOCK_BITS and width % _BLOCK_BITS == 1
 
 
 def saturate_luts(width: int, out_bits: int) -> float:
-    """LUTs of the RTL module saturate: the test of the bits above the result, and a choice a bit."""
-    above = width - out_bits + 1
-    return out_bits + (max(1.0, above / 3) if above > 1 else 0)
+    """LUTs of the RTL module saturate: a choice a bit, and the test of the bits above the result."""
+    return out_bits - 1 + (width - out_bits + 1) / 3 if width > out_bits else 0
 
 
-def add_luts(elems: int, width: int, out_bits: int) -> int:
-    """LUTs of the RTL module residual_add: summands of up to `width` bits."""
-    total = width + 2
-    return round(elems * ((chain(total) or total) + saturate_luts(total, out_bits))) + 3
+def add_luts(elems: int, total: int, out_bits: int) -> int:
+    """LUTs of the RTL module residual_add: sums of `total` bits."""
+    return round(elems * ((chain(total) or total) + saturate_luts(total, out_bits))) + 4
 
 
 def requantize_luts(pe: int, folds: int, factors: tuple[int, int], sums: tuple[int, int, bool], out_bits: int) -> int:
     """LUTs of the RTL module requantize without its ROM. factors: bits of x and factor; sums: AccWidth, Shift, Even."""
     acc, shift, even = sums
-    partial = (_slices(factors[0]) * _slices(factors[1]) - 1) * chain(sum(factors) - _BLOCK_BITS)
-    element = chain(acc) + partial + saturate_luts(acc - shift, out_bits) + (1 + shift / 3 if even else 0)
-    fold_bits = bits(folds) if folds > 1 else 0
-    return round(pe * element) + 3 + 2 * fold_bits + chain(fold_bits)
+    element = chain(acc) + _product_luts(*factors) + saturate_luts(acc - shift, out_bits) + (shift / 4 if even else 0)
+    return round(pe * element) + 3 + _counter_luts(folds)
 
 
 def sum_pool_luts(elems: int, sum_bits: int, taps: int, words: int) -> int:
     """LUTs of the RTL module sum_pool without its memory."""
-    counters = [bits(count) for count in (taps, words) if count > 1]
-    control = 4 + sum(2 * width + chain(width) for width in counters)
-    return round(elems * ((chain(sum_bits) or sum_bits) + sum_bits)) + control
+    counters = sum(_counter_luts(count) for count in (taps, words))
+    return round(elems * ((chain(sum_bits) or sum_bits) + sum_bits)) + 4 + counters
 
 
-def channel_pad_luts(width: int, before: int, through: int, after: int) -> int:
-    """LUTs of the RTL module channel_pad."""
-    steps = bits(before + through + after + 1)
-    return width + 4 + 2 * steps + chain(steps)
+def channel_pad_luts(words: int) -> int:
+    """LUTs of the RTL module channel_pad, of so many words a pixel."""
+    return round(6 + 1.6 * bits(words))
+
+
+def _counter_luts(count: int) -> int:
+    """LUTs of a counter of so many values, with the test for its end."""
+    return bits(count) + chain(bits(count)) if count > 1 else 0

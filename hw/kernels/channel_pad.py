@@ -54,8 +54,8 @@ class ChannelPad(KernelOp):
         return {"name": self.name, "model": "pad", "before": before, "pass": through, "after": after, "latency": 1}
 
     def lut_estimation(self, fpgapart: str = "") -> int:
-        """A gate a bit and the counter of words."""
-        return channel_pad_luts(self.in_stream().width, *self._words())
+        """The counter of words; zeros are a reset of the register."""
+        return channel_pad_luts(sum(self._words()))
 
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
         """The unit."""

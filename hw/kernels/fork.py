@@ -47,7 +47,7 @@ class Fork(KernelOp):
 
     def lut_estimation(self, fpgapart: str = "") -> int:
         """The bits of the outputs; the data are a register."""
-        return 2 * self.integer("Outputs") + 1
+        return 2 * self.integer("Outputs") + 2
 
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
         """Width in bits."""

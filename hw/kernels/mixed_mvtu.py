@@ -6,6 +6,7 @@ sums. There is no multiplier where a factor is bipolar.
 
 from flipflow.hw.kernels.area import chain
 from flipflow.hw.kernels.area_mvtu import adder_tree_luts, has_extra, popcount_luts
+from flipflow.hw.kernels.area_residual import multiplier_blocks
 from flipflow.hw.kernels.base import Parameters, Tensor, flag, is_signed
 from flipflow.hw.kernels.mvtu import MvtuOp, popcount_stages
 
@@ -26,9 +27,7 @@ class MixedMvtu(MvtuOp):
         simd, act, weight = self.integer("SIMD"), self.text("inputDataType"), self.weight_bits
         if act == "BIPOLAR" and weight == 1:
             return popcount_stages(simd)
-        one_bit = self.in_stream().bits == 1 and not is_signed(act)  # bipolar, or 0 and 1
-        wide = not one_bit and weight > 1
-        return (2 if wide else 1) + ((simd - 1).bit_length() + 1) // 2
+        return (2 if self._wide() else 1) + ((simd - 1).bit_length() + 1) // 2
 
     def sum_luts(self) -> float:
         """Products and adder tree. A product of two wide factors is a multiplier block."""
@@ -43,6 +42,19 @@ class MixedMvtu(MvtuOp):
         full = product + (simd - 1).bit_length()
         tree = adder_tree_luts(simd, product, min(full, self.integer("AccWidth")), self.has_carry())
         return simd * lane + tree
+
+    def dsp_estimation(self, fpgapart: str = "") -> int:
+        """Multiplier blocks: one a product (up to 18 bits a side) where both factors are wide."""
+        act, weight = self.in_stream().bits + (not is_signed(self.text("inputDataType"))), self.weight_bits
+        if not self._wide():
+            return 0
+        return self.integer("PE") * self.integer("SIMD") * multiplier_blocks(act, weight)
+
+    def _wide(self) -> bool:
+        """True where no factor is a single bit."""
+        dtype = self.text("inputDataType")
+        one_bit = self.in_stream().bits == 1 and not is_signed(dtype)  # bipolar, or 0 and 1
+        return not one_bit and self.weight_bits > 1
 
     def has_carry(self) -> bool:
         """True where a bipolar factor negates (-w = ~w + 1): a carry for each product."""

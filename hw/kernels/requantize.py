@@ -21,7 +21,9 @@ class Requantize(KernelOp):
     """
 
     def kernel_attributes(self) -> dict[str, tuple[Any, ...]]:
-        """Leading: the frame's shape before the channels. FactorBits, OffsetBits, AccWidth, Shift, Even: Line.attributes."""
+        """Leading: the frame's shape before the channels. The others but Minimum and Maximum:
+        Line.attributes.
+        """
         return {
             "Channels": ("i", True, 0),
             "PE": ("i", False, 1),
@@ -33,6 +35,8 @@ class Requantize(KernelOp):
             "AccWidth": ("i", True, 0),
             "Shift": ("i", True, 0),
             "Even": ("i", False, 0, {0, 1}),
+            "Uniform": ("i", False, 0, {0, 1}),
+            "UnitFactor": ("i", False, 0, {0, 1}),
             "Minimum": ("i", True, 0),
             "Maximum": ("i", True, 0),
         }
@@ -71,7 +75,8 @@ class Requantize(KernelOp):
     def _rom(self) -> tuple[int, int]:
         """(depth, width) of the lines."""
         pe = self.integer("PE")
-        return self.integer("Channels") // pe, pe * (self.integer("FactorBits") + self.integer("OffsetBits"))
+        folds = 1 if self.integer("Uniform") else self.integer("Channels") // pe
+        return folds, pe * (self.integer("FactorBits") + self.integer("OffsetBits"))
 
     def _storage(self) -> Storage:
         return rom(*self._rom())
@@ -92,19 +97,20 @@ class Requantize(KernelOp):
         return self._storage().bram
 
     def dsp_estimation(self, fpgapart: str = "") -> int:
-        """Multiplier blocks, 18 x 18 bits each."""
-        return self.integer("PE") * multiplier_blocks(*self._factors())
+        """Multiplier blocks, 18 x 18 bits each; none where all factors are 1."""
+        return 0 if self.integer("UnitFactor") else self.integer("PE") * multiplier_blocks(*self._factors())
 
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
         """The unit with its ROM: a PE's field is {offset, factor}, PE 0 in the low bits."""
         name = f"{self.name}_lines.mem"
         depth, width = self._rom()
+        pe = self.integer("PE")
         fields = [
-            bits_of(np.rint(params[key]).astype(np.int64)[:, None], self.integer(size))
+            bits_of(np.rint(params[key]).astype(np.int64)[: depth * pe, None], self.integer(size))
             for key, size in (("factor", "FactorBits"), ("offset", "OffsetBits"))
         ]
         values: Parameters = {
-            "PE": self.integer("PE"),
+            "PE": pe,
             "NF": depth,
             "InBits": self.in_stream().bits,
             "Signed": flag(is_signed(self.text("inputDataType"))),
@@ -113,6 +119,7 @@ class Requantize(KernelOp):
             "AccWidth": self.integer("AccWidth"),
             "Shift": self.integer("Shift"),
             "Even": flag(self.integer("Even")),
+            "UnitFactor": flag(self.integer("UnitFactor")),
             "OutBits": self.out_stream().bits,
             "Minimum": self.integer("Minimum"),
             "Maximum": self.integer("Maximum"),

@@ -3,9 +3,11 @@
 from typing import Any
 
 import numpy as np
+from qonnx.core.datatype import DataType
 
 from flipflow.hw.kernels.area_residual import add_luts
 from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag, is_signed
+from flipflow.hw.kernels.rom import signed_width
 
 
 class ResidualAdd(KernelOp):
@@ -58,8 +60,9 @@ class ResidualAdd(KernelOp):
 
     def lut_estimation(self, fpgapart: str = "") -> int:
         """A carry chain and a saturation for each element."""
-        widths = tuple(stream.bits for stream in self.in_streams())
-        return add_luts(self.integer("PE"), max(widths), self.out_stream().bits)
+        ends = [DataType[stream.dtype] for stream in self.in_streams()]
+        total = signed_width(sum(int(kind.min()) for kind in ends), sum(int(kind.max()) for kind in ends))
+        return add_luts(self.integer("PE"), total, self.out_stream().bits)
 
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
         """The unit."""

@@ -17,6 +17,7 @@ module requantize #(
   parameter  int unsigned AccWidth   = 16,    // bits that hold t for every x, > Shift (+ 1 if Even)
   parameter  int unsigned Shift      = 4,     // position of the result's bit 0 in t
   parameter  bit          Even       = 1'b0,  // ties to even results
+  parameter  bit          UnitFactor = 1'b0,  // all factors are 1: no multiplier
   parameter  int unsigned OutBits    = 8,     // bits an output element
   parameter  int          Minimum    = -128,  // smallest result
   parameter  int          Maximum    = 127,   // largest result
@@ -102,7 +103,7 @@ module requantize #(
     logic signed [XBits-1:0]      x_d, x_q;
     logic signed [FactorBits-1:0] factor_q;
     logic signed [OffsetBits-1:0] offset_q, offset2_q;
-    logic signed [AccWidth-1:0]   product_q, sum_q;
+    logic signed [AccWidth-1:0]   product_d, product_q, sum_q;
     logic [AccWidth-Shift-1:0]    value;
     logic [OutBits-1:0]           result_d, result_q;
 
@@ -112,11 +113,19 @@ module requantize #(
       assign x_d = {1'b0, word_q[pe*InBits+:InBits]};
     end
 
+    if (UnitFactor) begin : gen_unit_factor
+      assign product_d = AccWidth'(x_q);
+      logic unused;
+      assign unused = ^factor_q;
+    end else begin : gen_product
+      assign product_d = AccWidth'((XBits + FactorBits)'(x_q) * (XBits + FactorBits)'(factor_q));
+    end
+
     always_ff @(posedge clk_i) begin
       if (en) begin
         x_q                  <= x_d;
         {offset_q, factor_q} <= lines[pe*LineWidth+:LineWidth];
-        product_q            <= AccWidth'((XBits + FactorBits)'(x_q) * (XBits + FactorBits)'(factor_q));
+        product_q            <= product_d;
         offset2_q            <= offset_q;
         sum_q                <= product_q + AccWidth'(offset2_q);
         result_q             <= result_d;

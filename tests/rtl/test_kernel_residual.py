@@ -40,11 +40,11 @@ def add(elems: int, a: tuple[int, bool], b: tuple[int, bool], out_bits: int, low
 
 def line(
     pe: int, folds: int, x: tuple[int, bool], widths: tuple[int, int], shift: int, out: tuple[int, int, int],
-    *, even: bool = False, style: int = 0,
+    *, even: bool = False, unit: bool = False, style: int = 0,
 ) -> Case:  # fmt: skip
     """x: bits and sign of an element; widths: bits of factor and offset; out: bits, minimum, maximum of a result."""
     (bits, signed), (out_bits, low, high) = x, out
-    name = f"line{pe}x{folds}_{bits}{'us'[signed]}_{widths[0]}_{shift}{'e' * even}"
+    name = f"line{pe}x{folds}_{bits}{'us'[signed]}_{widths[0]}_{shift}{'e' * even}{'1' * unit}"
     rng = np.random.default_rng(list(name.encode()))
     factor, offset = (rng.integers(limits(width, True)[0], limits(width, True)[1] + 1, folds * pe) for width in widths)
     values = draw(rng, (40, folds * pe), bits, signed, False)
@@ -52,6 +52,7 @@ def line(
     if even:  # many ties
         factor = factor // 2 ** (widths[0] - 2) * (1 << max(0, shift - 2))
         offset = offset >> max(0, shift - 1) << max(0, shift - 1)
+    factor = np.ones_like(factor) if unit else factor
     sums = factor * values + offset
     quotient = [[int(total) // 2**shift for total in row] for row in sums]
     if even:
@@ -66,7 +67,8 @@ def line(
     lines = [sum(fields[nf * pe + p] << (p * sum(widths)) for p in range(pe)) for nf in range(folds)]
     params: dict[str, int | str] = {
         "PE": pe, "NF": folds, "InBits": bits, "Signed": int(signed), "FactorBits": widths[0], "OffsetBits": widths[1],
-        "AccWidth": acc, "Shift": shift, "Even": int(even), "OutBits": out_bits, "Minimum": low, "Maximum": high,
+        "AccWidth": acc, "Shift": shift, "Even": int(even),
+        "UnitFactor": int(unit), "OutBits": out_bits, "Minimum": low, "Maximum": high,
         "LineFile": f"{name}.mem", "LineStyle": style,
     }  # fmt: skip
     cut = range(0, folds * pe, pe)
@@ -117,6 +119,7 @@ CASES = [
     line(2, 2, (10, True), (5, 12), 4, (8, -128, 127), even=True),
     line(1, 3, (10, True), (3, 4), 1, (9, -256, 255), even=True),
     line(1, 2, (8, False), (4, 9), 3, (5, -12, 11), even=True),
+    line(3, 1, (10, True), (2, 3), 2, (8, -128, 127), even=True, unit=True),
     sums(1, 8, True, 4, 1, 10),
     sums(3, 4, False, 9, 2, 8),
     sums(2, 5, True, 6, 5, 8),

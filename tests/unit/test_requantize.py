@@ -144,5 +144,8 @@ def test_far_from_zero() -> None:
 def test_widths_by_hand() -> None:
     line = Line(np.array([-3, 2]), np.array([10, -5]), 2)
     # 2 * -128 - 5 = -261, -3 * -128 + 10 = 394, -3 * 127 + 10 = -371, 2 * 127 - 5 = 249: ten bits
-    wanted = {"Shift": 2, "Even": 0, "FactorBits": 3, "OffsetBits": 5, "AccWidth": 10}
+    wanted = {"Shift": 2, "Even": 0, "FactorBits": 3, "OffsetBits": 5, "AccWidth": 10, "Uniform": 0, "UnitFactor": 0}
     assert line.attributes("INT8") == wanted
+    same = Line(np.array([1, 1]), np.array([7, 7]), 3, even=True)
+    assert (same.attributes("INT4")["Uniform"], same.attributes("INT4")["UnitFactor"]) == (1, 1)
+    assert same.attributes("INT4")["AccWidth"] == 5  # -8 + 7..7 + 7, and two more than the shift
