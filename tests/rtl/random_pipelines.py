@@ -1,14 +1,14 @@
-"""Draws random chains of RTL kernels, with their SystemVerilog and their description for the cycle model.
+"""Draws random pipelines of RTL kernels, for their SystemVerilog (pipeline_text) and the cycle model.
 
 The descriptions come straight from the micro-architecture (steps, buffers, latencies), not from the FINN ops or the
 stitching, so that a slip in either cannot hide in both. What the chains compute is of no matter here, only when.
 """
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from random_branches import branches
 from spec_model import mvtu_latency
 
 MAX_BEATS = 1500  # a frame, at any point of a chain: keeps the runs short
@@ -45,13 +45,16 @@ class Stream:
 
 @dataclass
 class Chain:
-    """A drawn chain: `models` for the cycle model, `instances` (module, parameters, output width) for the RTL."""
+    """A drawn pipeline: `models` for the cycle model (they say how kernels are wired), `instances` (module, parameters, output
+    width) for the RTL. The next kernel goes behind output `end` of a kernel, where the stream is `sink`.
+    """
 
     source: Stream
     sink: Stream
     models: list[dict[str, Any]] = field(default_factory=list)
     instances: list[tuple[str, dict[str, str], int]] = field(default_factory=list)
     roms: dict[str, tuple[int, int]] = field(default_factory=dict)  # file: words, bits
+    end: str = ""
 
 
 def divisors(number: int) -> list[int]:
@@ -59,11 +62,14 @@ def divisors(number: int) -> list[int]:
 
 
 class Draw:
-    """One chain from one seed."""
+    """One pipeline from one seed; with branches, or a chain."""
 
-    def __init__(self, seed: int) -> None:
+    most_beats = MAX_BEATS
+
+    def __init__(self, seed: int, branching: bool = False) -> None:
         self.rng = np.random.default_rng(seed)
         self.seed = seed
+        self.branching = branching
 
     def pick(self, options: list[int]) -> int:
         return int(options[self.rng.integers(len(options))])
@@ -90,6 +96,8 @@ class Draw:
         for _ in range(self.pick([2, 3, 4, 5, 6])):
             if self.chance(0.6):
                 self.fifo(chain)
+            if self.branching and self.chance(0.5) and branches(self, chain):
+                continue
             name = self.pick_kernel(chain.sink)
             if name == "mvtu":
                 self.mvtu(chain)
@@ -107,7 +115,9 @@ class Draw:
 
     def add(self, chain: Chain, module: str, parameters: dict[str, Any], model: dict[str, Any], sink: Stream) -> None:
         name = f"c{self.seed}_{module}_{len(chain.models)}"
-        chain.models.append({"name": name, **model})
+        wires = {"inputs": [chain.end]} if chain.models and "inputs" not in model else {}
+        chain.models.append({"name": name, **wires, **model})
+        chain.end = name
         text = {key: f'"{value}"' if isinstance(value, str) else str(int(value)) for key, value in parameters.items()}
         chain.instances.append((module, text, sink.data_width))
         chain.sink = sink
@@ -155,10 +165,15 @@ class Draw:
         if shape["ofm_height"] * shape["ofm_width"] * taps * words > MAX_BEATS:
             self.fifo(chain)
             return
+        self.window_of(chain, shape)
+
+    def window_of(self, chain: Chain, shape: dict[str, int], masks: bool = True) -> None:
+        stream = chain.sink
         enough = max(shape["kernel_h"] + shape["stride_h"], 2 * shape["kernel_h"])
         rows = enough if self.chance(0.6) else self.pick(list(range(shape["kernel_h"], enough + 1)))
-        shape |= {"words_per_pixel": words, "rows": rows}
-        mask = stream.bits == 1 and self.chance(0.5)
+        shape = shape | {"words_per_pixel": stream.channels // stream.elems, "rows": rows}
+        mask = masks and stream.bits == 1 and self.chance(0.5)
+        taps = shape["kernel_h"] * shape["kernel_w"]
         parameters = {"".join(part.capitalize() for part in key.split("_")): value for key, value in shape.items()}
         parameters |= {"Width": stream.elems * stream.bits, "HasMask": mask}
         sink = replace(stream, height=shape["ofm_height"], width=shape["ofm_width"], mask=mask, taps=taps)
@@ -185,7 +200,14 @@ class Draw:
         pe = self.pick(divisors(outputs))
         sf, nf = fan_in // stream.elems, outputs // pe
         if sf * nf * height * width > 4 * MAX_BEATS:
-            outputs, pe, nf = 1, 1, 1
+            outputs, pe = 1, 1
+        self.unit(chain, (height, width), outputs, pe)
+
+    def unit(self, chain: Chain, size: tuple[int, int], outputs: int, pe: int) -> None:
+        """A matrix-vector unit that gives `outputs` for each of so many pixels."""
+        stream, (height, width) = chain.sink, size
+        fan_in = stream.total // (height * width)
+        sf, nf = fan_in // stream.elems, outputs // pe
         acc = int(2 * fan_in).bit_length() + stream.bits + 3
         thresholds = self.pick([0, 1, 1, 3])
         bits = acc if thresholds == 0 else thresholds.bit_length()
@@ -232,70 +254,6 @@ class Draw:
         self.add(chain, "threshold", parameters, model, replace(stream, bits=bits))
 
 
-def draw(seed: int) -> Chain:
-    """The chain of a seed."""
-    return Draw(seed).chain()
-
-
-def _chain_module(name: str, chain: Chain) -> str:
-    """A module with the ports in_*, out_*: the chain's kernels, one after the other."""
-    lines = [
-        f"module {name} (input logic clk_i, input logic rst_ni,",
-        f"  input logic in_valid_i, output logic in_ready_o, input logic [{chain.source.data_width - 1}:0] in_data_i,",
-        "  output logic out_valid_o, input logic out_ready_i,",
-        f"  output logic [{chain.sink.data_width - 1}:0] out_data_o);",
-        f"  logic [{len(chain.models)}:0] valid, ready;",
-        f"  logic [{chain.source.data_width - 1}:0] data_0;",
-        "  assign valid[0] = in_valid_i; assign in_ready_o = ready[0]; assign data_0 = in_data_i;",
-    ]
-    for i, (module, parameters, width) in enumerate(chain.instances):
-        values = ", ".join(f".{key}({value})" for key, value in parameters.items())
-        status = ", .full_o(), .empty_o()" if module == "fifo" else ""
-        lines += [
-            f"  logic [{width - 1}:0] data_{i + 1};",
-            f"  {module} #({values}) u_{i} (.clk_i, .rst_ni,",
-            f"    .in_valid_i(valid[{i}]), .in_ready_o(ready[{i}]), .in_data_i(data_{i}),",
-            f"    .out_valid_o(valid[{i + 1}]), .out_ready_i(ready[{i + 1}]), .out_data_o(data_{i + 1}){status});",
-        ]
-    end = len(chain.models)
-    lines += [
-        f"  assign out_valid_o = valid[{end}]; assign ready[{end}] = out_ready_i; assign out_data_o = data_{end};",
-        "endmodule",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def bank(chains: list[Chain], widths: tuple[int, int]) -> str:
-    """SystemVerilog of an `accelerator` of all chains side by side; the plusarg +chain=N picks the one that is fed."""
-    count, (in_width, out_width) = len(chains), widths
-    lines = [
-        "module accelerator (input logic clk_i, input logic rst_ni,",
-        f"  input logic [{in_width - 1}:0] s_axis_tdata, input logic s_axis_tvalid, output logic s_axis_tready,",
-        f"  output logic [{out_width - 1}:0] m_axis_tdata, output logic m_axis_tvalid, input logic m_axis_tready,",
-        "  output logic m_axis_tlast, output logic fifo_full_o, output logic fifo_empty_o);",
-        f"  logic [{count - 1}:0] valid, ready;",
-        f"  logic [{out_width - 1}:0] data [{count}];",
-        "  int unsigned chosen;",
-        '  initial if ($value$plusargs("chain=%d", chosen) == 0) $fatal(1, "no +chain");',
-        "  assign s_axis_tready = ready[chosen]; assign m_axis_tvalid = valid[chosen];",
-        "  assign m_axis_tdata = data[chosen]; assign m_axis_tlast = 1'b0;",
-        "  assign fifo_full_o = 1'b0; assign fifo_empty_o = 1'b0;",
-    ]
-    for i, chain in enumerate(chains):
-        lines += [
-            f"  logic [{chain.sink.data_width - 1}:0] data_{i};",
-            f"  assign data[{i}] = {out_width}'(data_{i});",
-            f"  chain_{i} u_{i} (.clk_i, .rst_ni,",
-            f"    .in_valid_i(s_axis_tvalid && chosen == {i}), .in_ready_o(ready[{i}]),",
-            f"    .in_data_i(s_axis_tdata[{chain.source.data_width - 1}:0]), .out_valid_o(valid[{i}]),",
-            f"    .out_ready_i(m_axis_tready && chosen == {i}), .out_data_o(data_{i}));",
-        ]
-    return "\n".join([*lines, "endmodule", *(_chain_module(f"chain_{i}", c) for i, c in enumerate(chains))])
-
-
-def write_roms(chains: list[Chain], directory: Path) -> None:
-    """Fill every ROM with random words."""
-    rng = np.random.default_rng(1)
-    for name, (words, bits) in (item for chain in chains for item in chain.roms.items()):
-        rows = (int.from_bytes(rng.bytes(-(-bits // 8)), "little") % (1 << bits) for _ in range(words))
-        (directory / name).write_text("\n".join(f"{row:x}" for row in rows) + "\n")
+def draw(seed: int, branching: bool = False) -> Chain:
+    """The pipeline of a seed."""
+    return Draw(seed, branching).chain()
