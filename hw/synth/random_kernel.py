@@ -36,17 +36,32 @@ _DEFAULTS: Mapping[str, Attributes] = {
     "pool": {"Channels": 64, "SIMD": 64, "Taps": 4, "OfmDim": [8, 8], "dataType": "BIPOLAR", "HasMask": 0},
     "threshold": {"Channels": 64, "PE": 8, "Leading": [1], "inputDataType": "UINT8", "Thresholds": 1},
     "argmax": {"Classes": 10, "PE": 10, "dataType": "INT16"},
+    "requantize": {
+        "Channels": 64, "PE": 4, "Leading": [1], "inputDataType": "INT11", "outputDataType": "INT9", "FactorBits": 17,
+        "OffsetBits": 23, "Shift": 13, "Even": 0,
+    },
+    "residual_add": {
+        "Channels": 64, "PE": 8, "Leading": [1], "inputDataType": "INT8", "inputDataType1": "INT9", "outputDataType": "INT8"
+    },
+    "sum_pool": {"Channels": 64, "SIMD": 4, "Taps": 64, "OfmDim": [1, 1], "dataType": "INT8"},
+    "channel_pad": {"Channels": 16, "Before": 8, "After": 8, "Elems": 1, "Leading": [1], "dataType": "INT8"},
+    "fork_stream": {"Shape": [1, 1024], "Elems": 32, "Outputs": 2, "dataType": "BIPOLAR", "HasMask": 0},
     "fifo": {"Shape": [1, 1024], "Elems": 32, "Depth": 32, "dataType": "BIPOLAR", "HasMask": 0},
     "width_converter": {"Shape": [1, 1024], "InElems": 8, "OutElems": 32, "dataType": "BIPOLAR"},
 }  # fmt: skip
 # What must divide what.
 _FOLDS = {
     **dict.fromkeys(("xnor_mvtu", "mixed_mvtu"), (("PE", "MH"), ("SIMD", "MW"))),
-    **dict.fromkeys(("window", "pool"), (("SIMD", "Channels"),)),
-    "threshold": (("PE", "Channels"),),
+    **dict.fromkeys(("window", "pool", "sum_pool"), (("SIMD", "Channels"),)),
+    **dict.fromkeys(("threshold", "requantize", "residual_add"), (("PE", "Channels"),)),
+    "channel_pad": tuple(("Elems", size) for size in ("Channels", "Before", "After")),
     "argmax": (("PE", "Classes"),),
 }
-_OPTIONAL = ("PadValue", "PadTopLeft", "HasMask", "Thresholds")  # that may be 0
+_OPTIONAL = ("PadValue", "PadTopLeft", "HasMask", "Thresholds", "Shift", "Even", "Before", "After")  # that may be 0
+# Ops that are not named after their module, and ops of two streams.
+_OPS = {"fork_stream": "Fork"}
+_STREAMS = {"residual_add": 2}
+_MOST_LINE_BITS = 31
 
 
 def kernel_names() -> tuple[str, ...]:
@@ -116,8 +131,8 @@ def _op(full: str, values: Attributes, inputs: int) -> "KernelOp":
 
     from flipflow.hw.kernels import DOMAIN  # noqa: PLC0415
 
-    kind = "".join(part.capitalize() for part in full.split("_"))
-    names = ["x", *(f"p{index}" for index in range(inputs))]
+    kind = _OPS.get(full, "".join(part.capitalize() for part in full.split("_")))
+    names = [f"x{index}" for index in range(_STREAMS.get(full, 1))] + [f"p{index}" for index in range(inputs)]
     node = helper.make_node(kind, names, ["y"], full, domain=DOMAIN, backend="fpgadataflow", **values)
     op: KernelOp = getCustomOp(node)
     return op
@@ -196,10 +211,52 @@ def _minimum(values: Attributes, rng: np.random.Generator) -> Params:
     return {"minimum": np.zeros(values["Channels"])}
 
 
+def _lines(values: Attributes, rng: np.random.Generator) -> Params:
+    """Random lines; of each width there is one that needs it."""
+    from flipflow.hw.requantize import Line  # noqa: PLC0415
+
+    numbers = []
+    for key in ("FactorBits", "OffsetBits"):
+        if not 2 <= values[key] <= _MOST_LINE_BITS:
+            what = f"{values[key]} bits are not for a line."
+            raise FlipflowError("E364", what, key, f"Give 2..{_MOST_LINE_BITS}.")
+        bound = 1 << values[key] - 1
+        numbers.append(rng.integers(-bound, bound, values["Channels"]))
+        numbers[-1][0] = -bound
+    if values["Even"] not in (0, 1) or not values["Even"] <= values["Shift"] <= _MOST_LINE_BITS:
+        what = f"Even {values['Even']} with Shift {values['Shift']} is not for a line."
+        raise FlipflowError("E364", what, "Shift", f"Give a Shift up to {_MOST_LINE_BITS}, and of at least 1 for Even.")
+    values |= Line(*numbers, values["Shift"], bool(values["Even"])).attributes(values["inputDataType"])
+    _range(values, rng)
+    return {"factor": numbers[0], "offset": numbers[1]}
+
+
+def _range(values: Attributes, rng: np.random.Generator) -> Params:
+    """All of the output datatype."""
+    from qonnx.core.datatype import DataType  # noqa: PLC0415
+
+    kind = DataType[values["outputDataType"]]
+    if kind.name in ("BIPOLAR", "TERNARY") or kind.bitwidth() >= _MOST_LINE_BITS:
+        fix = f"Give an INT or UINT of less than {_MOST_LINE_BITS} bits."
+        raise FlipflowError("E364", f"{kind.name} is not for sums that saturate.", "outputDataType", fix)
+    values |= {"Minimum": int(kind.min()), "Maximum": int(kind.max())}
+    return {}
+
+
+def _sums(values: Attributes, rng: np.random.Generator) -> Params:
+    from flipflow.hw.kernels.sum_pool import sum_dtype_of  # noqa: PLC0415
+
+    values["outputDataType"] = sum_dtype_of(values["dataType"], values["Taps"])
+    return {}
+
+
 _CONTENTS: Mapping[str, Callable[[Attributes, np.random.Generator], Params]] = {
     "xnor_mvtu": _matrix,
     "mixed_mvtu": _matrix,
     "threshold": _thresholds,
     "window": _ring,
     "pool": _minimum,
+    "requantize": _lines,
+    "residual_add": _range,
+    "sum_pool": _sums,
 }

@@ -117,8 +117,10 @@ def kernel_row(op: "KernelOp", area: Area, family: str) -> dict[str, Any]:
 
 
 def module_name(op: "KernelOp") -> str:
-    """The RTL module of an op: XnorMvtu's is xnor_mvtu."""
+    """The RTL module of an op: XnorMvtu's is xnor_mvtu; Fork's cannot be fork, a word of SystemVerilog."""
     kind = str(op.onnx_node.op_type)
+    if kind == "Fork":
+        return "fork_stream"
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in kind).lstrip("_")
 
 

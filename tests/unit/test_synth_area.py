@@ -64,6 +64,10 @@ REFUSED = [
     ("window", {"PadTopLeft": [3, 0]}, "E364.*does not fit"),
     ("window", {"dataType": "BIPOLA"}, "E364.*BIPOLA.*no datatype"),
     ("threshold", {"Thresholds": 0}, "E364.*no threshold"),
+    ("requantize", {"Even": 1, "Shift": 0}, "E364.*Even 1 with Shift 0"),
+    ("requantize", {"FactorBits": 1}, "E364.*1 bits"),
+    ("residual_add", {"outputDataType": "BIPOLAR"}, "E364.*BIPOLAR is not for sums"),
+    ("channel_pad", {"After": 6, "Elems": 4}, "E304.*4 does not divide After = 6"),
     ("mixed_mvtu", {"weightDataType": "BIPOLAR", "inputDataType": "BIPOLAR"}, "E364.*not for this unit.*xnor_mvtu"),
     ("pool", {"SIMD": 5}, "E304.*4 or 8"),
 ]
