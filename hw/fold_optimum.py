@@ -112,18 +112,19 @@ def fastest(problem: Problem, budget: Budget, deadline: Deadline) -> Folding | N
 def front(
     problem: Problem, budget: Budget, deadline: Deadline, points: int, show: Callable[[int, int], None]
 ) -> list[Folding]:
-    """Foldings from fast to slow, each the cheapest within the budget at its pace: at most `points`, evenly spread over the ratio
-    of paces between the fastest and the cheapest of all; none that another is both as fast as and no more expensive than.
+    """Foldings from fast to slow, each the cheapest within the budget at its pace; none that another is both as fast as and no
+    more expensive than. All there are, or where more paces than `points` differ, those of so many paces evenly spread over them.
     """
     quickest = fastest(problem, budget, deadline)
     if quickest is None:
         return []
-    slowest = cheapest(problem, problem.paces[-1], budget, deadline) or quickest
-    targets = np.geomspace(quickest.cycles, max(slowest.cycles, quickest.cycles), points).round().astype(np.int64)
+    paces = [pace for pace in problem.paces if pace > quickest.cycles]
+    if len(paces) > points:
+        paces = [paces[index] for index in np.linspace(0, len(paces) - 1, points).round().astype(np.int64).tolist()]
     found = [quickest]
-    for index, target in enumerate(np.unique(targets).tolist()):
-        show(index, len(targets))
-        folding = cheapest(problem, target, budget, deadline)
+    for index, pace in enumerate(paces):
+        show(index, len(paces))
+        folding = cheapest(problem, pace, budget, deadline)
         if folding is not None and folding.cost.weighted < found[-1].cost.weighted:
             found.append(folding)
     return found

@@ -14,6 +14,7 @@ import typer
 from flipflow import __version__
 from flipflow.cli import sweeps, work
 from flipflow.cli.console import show_error
+from flipflow.cli.fold import fold
 from flipflow.cli.host import host
 from flipflow.cli.synth import synth
 from flipflow.errors import Exit, FlipflowError
@@ -169,6 +170,7 @@ def bitstream(  # noqa: PLR0913, PLR0917 - a parameter an option
     _report(verb.bitstream(run_dir, overrides, options, backend, force, as_json), as_json)
 
 
+app.command()(fold)
 app.command()(synth)
 app.command()(host)
 

@@ -234,8 +234,10 @@ def _prepare(config: Config, run_dir: Path, fresh: bool) -> None:
     save_config(config, run_dir / CONFIG)
 
 
-def config_of(run_dir: Path, overrides: tuple[str, ...]) -> Config:
-    """A run's configuration with overrides; one for fold.fps takes fold.cycles' place, and the other way round."""
+def config_of(run_dir: Path, overrides: tuple[str, ...], drop: tuple[str, ...] = ()) -> Config:
+    """A run's configuration without the keys `drop`, with overrides; one for fold.fps takes fold.cycles' place, and the other
+    way round.
+    """
     path = run_dir / CONFIG
     if not path.is_file():
         raise FlipflowError(
@@ -246,7 +248,7 @@ def config_of(run_dir: Path, overrides: tuple[str, ...]) -> Config:
         )
     goals = {"fold.fps=": "cycles", "fold.cycles=": "fps"}
     dropped = {other for start, other in goals.items() for override in overrides if override.startswith(start)}
-    return load_config(path, overrides, drop=tuple(f"fold.{key}" for key in dropped))
+    return load_config(path, overrides, drop=(*drop, *(f"fold.{key}" for key in dropped)))
 
 
 def _outside_config(run_dir: Path, model: Path, overrides: tuple[str, ...]) -> Config:

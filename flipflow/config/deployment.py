@@ -20,18 +20,26 @@ class ExportConfig(Section):
     model: Path | None = None
 
 
+Memory = Literal["auto", "block", "lut"]
+
+
 class LayerFold(Section):
-    """Folding of one layer. pe: output channels computed side by side. simd: inputs taken side by side. None: chosen for you."""
+    """Folding of one layer. pe: output channels computed side by side. simd: inputs taken side by side. None: chosen for you.
+
+    weight_memory, threshold_memory: where these lie: in block RAM, in LUTs, or (auto) in block RAM where that saves enough LUTs.
+    """
 
     pe: int | None = Field(default=None, ge=1)
     simd: int | None = Field(default=None, ge=1)
+    weight_memory: Memory | None = None
+    threshold_memory: Memory | None = None
 
 
 class FoldConfig(Section):
     """How far to fold the network onto the hardware: to a rate, to a number of cycles, or layer by layer.
 
-    fps: images a second at the target's clock. cycles: clock cycles an image. layers: PE and SIMD by layer name, for layers that
-    shall differ from what fps or cycles would give them.
+    fps: images a second at the target's clock. cycles: clock cycles an image. layers: PE, SIMD and memories by layer name, for
+    layers that shall differ from what fps or cycles would give them.
     """
 
     fps: float | None = Field(default=None, gt=0.0)

@@ -143,10 +143,17 @@ class KernelOp(HWCustomOp):  # type: ignore[misc]
 
     def integer(self, name: str) -> int:
         """An integer attribute."""
+        # Folding asks for millions: where the node has it, qonnx's look at its definition is left out.
+        for item in self.onnx_node.attribute:
+            if item.name == name:
+                return int(item.i)
         return int(self.get_nodeattr(name))
 
     def text(self, name: str) -> str:
         """A string attribute."""
+        for item in self.onnx_node.attribute:
+            if item.name == name:
+                return str(item.s.decode())
         return str(self.get_nodeattr(name))
 
     def pair(self, name: str) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from flipflow.errors import FlipflowError
 from flipflow.hw.convert import convert
 from flipflow.hw.folding import FoldRequest, divisors, fold, nearest
 from flipflow.hw.graph import kernels_of
+from flipflow.hw.stitch import stitch
 
 
 def cnn() -> object:
@@ -60,15 +61,16 @@ def test_cycles_are_kept(cycles: int) -> None:
 
 
 def test_target_rate_takes_the_cheapest_folding() -> None:
-    model = cnn()
-    folds = {item.name: item for item in fold(model, FoldRequest(fps=20_000, clock_mhz=50))}
-    assert all(item.cycles <= 2500 for item in folds.values())
-    # every other legal folding of conv1 that is fast enough costs as much or more
-    for pe in divisors(12):
-        for simd in divisors(8):
-            entry = {"conv1": {"pe": pe, "simd": simd}}
-            other = {item.name: item for item in fold(cnn(), FoldRequest(layers=entry))}["conv1"]
-            assert other.cycles > 2500 or other.cost >= folds["conv1"].cost
+    def cost(entries: dict[str, dict[str, int | str]]) -> int:
+        model = cnn()
+        folds = fold(model, FoldRequest(fps=20_000, clock_mhz=50, layers=entries))
+        assert all(item.cycles <= 2500 for item in folds)
+        return sum(op.lut_estimation("") + 128 * op.bram_estimation("") for op in kernels_of(stitch(model)))
+
+    # With conv1 folded otherwise, fast enough (12 x 12 x 72 / (PE SIMD) <= 2500), the accelerator costs as much or more.
+    least = cost({})
+    for pe, simd in ((1, 8), (2, 4), (3, 2), (12, 8)):
+        assert cost({"conv1": {"pe": pe, "simd": simd}}) >= least
 
 
 def test_explicit_values_are_taken_and_the_rest_keeps_up() -> None:
@@ -101,6 +103,21 @@ def test_illegal_values_name_the_nearest(layer: str, key: str, value: int, near:
     error = refusal(FoldRequest(layers={layer: {key: value}}))
     assert (error.code, error.where) == ("E304", f"fold.layers.{layer}.{key}")
     assert error.fix == f"The nearest legal values are {near}."
+
+
+def test_kinds_of_memory() -> None:
+    model = cnn()
+    entries = {"conv1": {"weight_memory": "block", "threshold_memory": "lut"}, "fc0": {"weight_memory": "lut"}}
+    fold(model, FoldRequest(cycles=5000, layers=entries))
+    ops = {op.name: op for op in kernels_of(model)}
+    assert ops["conv1"].rom_styles() == {"WeightStyle": 1, "ThresholdStyle": 2}
+    assert ops["fc0"].rom_styles() == {"WeightStyle": 2}
+    assert ops["fc0"].bram_estimation("") == 0
+    error = refusal(FoldRequest(layers={"conv1": {"weight_memory": "uram"}}))
+    assert (error.code, error.fix) == ("E304", "Give auto or block or lut.")
+    assert (
+        refusal(FoldRequest(layers={"fc0": {"threshold_memory": "lut"}})).code == "E303"
+    )  # raw sums have no thresholds
 
 
 def test_unknown_entries() -> None:

@@ -8,8 +8,11 @@ from hw_graphs import Net
 from flipflow.errors import FlipflowError
 from flipflow.hw.boards import PARTS, Board, Part, load_board
 from flipflow.hw.build import build
-from flipflow.hw.folding import FoldRequest
+from flipflow.hw.convert import convert
+from flipflow.hw.folding import FoldRequest, fold
+from flipflow.hw.graph import kernels_of, load_model
 from flipflow.hw.pnr import fit
+from flipflow.hw.stitch import stitch
 
 FAST = 8
 
@@ -22,10 +25,18 @@ def run(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def built(run: Path) -> dict[str, int]:
+    """LUTs and block RAMs of the fast fold, as built."""
+    ops = kernels_of(load_model(run / "folded.onnx"))
+    return {key: sum(getattr(op, f"{key}_estimation")("") for op in ops) for key in ("lut", "bram")}
+
+
 def estimates(run: Path, cycles: int) -> dict[str, int]:
-    """LUTs and block RAMs as the build of a fold reports them."""
-    report = build(run / "streamlined.onnx", run / f"at{cycles}", FoldRequest(cycles=cycles))
-    return {"lut": report.lut, "bram": report.bram}
+    """LUTs and block RAMs of a fold's kernels, FIFOs at their first depths."""
+    model = convert(load_model(run / "streamlined.onnx"))
+    fold(model, FoldRequest(cycles=cycles))
+    ops = kernels_of(stitch(model))
+    return {key: sum(getattr(op, f"{key}_estimation")("") for op in ops) for key in ("lut", "bram")}
 
 
 def board_with(monkeypatch: pytest.MonkeyPatch, part: Part) -> Board:
@@ -34,7 +45,7 @@ def board_with(monkeypatch: pytest.MonkeyPatch, part: Part) -> Board:
 
 
 def test_the_fastest_fold_that_fits(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fast, wanted = estimates(run, FAST), estimates(run, 64)
+    fast, wanted = built(run), estimates(run, 64)
     part = Part(lut=int(wanted["lut"] / 0.92) + 1, ff=10**6, bram=max(wanted["bram"], fast["bram"]), dsp=9)
     cycles = fit.fitting_cycles(run, part, "ecp5", fast)
     assert cycles is not None
@@ -47,12 +58,12 @@ def test_the_fastest_fold_that_fits(run: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_no_fold_fits_a_part_without_luts(run: Path) -> None:
-    assert fit.fitting_cycles(run, Part(10, 10, 0, 0), "ecp5", estimates(run, FAST)) is None
+    assert fit.fitting_cycles(run, Part(10, 10, 0, 0), "ecp5", built(run)) is None
 
 
 def test_more_than_estimated_scales_the_estimates(run: Path) -> None:
     """Where synthesis takes twice what was estimated, the fold proposed must fit twice its estimate."""
-    fast = estimates(run, FAST)
+    fast = built(run)
     part = Part(lut=fast["lut"], ff=10**6, bram=10**3, dsp=9)
     cycles = fit.fitting_cycles(run, part, "ecp5", {"lut": 2 * fast["lut"], "bram": fast["bram"]})
     assert cycles is not None

@@ -1,0 +1,189 @@
+"""The verb `fold`: its JSON, what it keeps for `build`, and refusals that say the best and what binds."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from hw_graphs import Net
+
+from flipflow.cli import main
+from flipflow.cli.work import config_of
+from flipflow.config import Config
+from flipflow.hw.boards import load_board
+from flipflow.hw.convert import convert
+from flipflow.hw.fold_budget import board_budget
+from flipflow.hw.folding import FoldRequest, fold
+from flipflow.hw.graph import kernels_of, load_model
+from flipflow.hw.stitch import stitch
+
+KEYS = {"fps", "cycles", "lut", "bram", "dsp", "finn_setfolding", "optimal", "seconds"}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a streamlined graph: 12x10x3, conv0 (3x3, padded) 12x10x8, pool0 6x5x8, conv1 (3x3) 4x3x12, fc0 10."""
+    net = Net([12, 10, 3], "UINT8").conv(8, (3, 3), "INT4", pads=(1, 1, 1, 1), border="zero")
+    net.levels("BIPOLAR", bits=True).pool(2, 2).conv(12, (3, 3)).levels("BIPOLAR", bits=True).linear(10)
+    folder = tmp_path_factory.mktemp("runs") / "net"
+    folder.mkdir()
+    net.model().save(str(folder / "streamlined.onnx"))
+    (folder / "config.toml").write_text('[export]\nmodel = "net.onnx"\n')
+    return folder
+
+
+@pytest.fixture
+def run(exported: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported, tmp_path / "net"))
+
+
+class Verb:
+    """`flipflow fold`, in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+
+    def __call__(self, *words: object, code: int = 0) -> str:
+        """What it prints on stdout; of a refusal, what it prints on stderr, in one line."""
+        self.monkeypatch.setattr(sys, "argv", ["flipflow", "fold", *(str(word) for word in words)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        said = self.capsys.readouterr()
+        assert stop.value.code == code, said.err
+        return " ".join(said.err.split()) if code else said.out
+
+
+@pytest.fixture
+def verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verb:
+    return Verb(monkeypatch, capsys)
+
+
+def stitched(run: Path, config: Config) -> tuple[int, int, int]:
+    """(cycles a frame, LUTs, block RAMs) of the accelerator that a configuration gives, without the FIFOs' last depths."""
+    layers = {name: entry.model_dump(exclude_none=True) for name, entry in config.fold.layers.items()}
+    model = convert(load_model(run / "streamlined.onnx"))
+    fold(model, FoldRequest(fps=config.fold.fps, cycles=config.fold.cycles, layers=layers))
+    ops = kernels_of(stitch(model))
+    luts, blocks = (sum(getattr(op, f"{kind}_estimation")("") for op in ops) for kind in ("lut", "bram"))
+    return max(op.get_exp_cycles() for op in ops), luts, blocks
+
+
+def test_cheapest_for_a_rate(run: Path, verb: Verb) -> None:
+    told = json.loads(verb(run, "--fps", 20_000, "--clock-mhz", 50, "--json"))
+    assert set(told) == KEYS
+    assert told["optimal"] is True
+    assert told["cycles"] <= 2500
+    assert told["fps"] == pytest.approx(50e6 / told["cycles"], abs=1e-3)
+    assert set(told["finn_setfolding"]) == {"lut", "bram", "cycles"}
+    assert told["finn_setfolding"]["cycles"] <= 2500
+    # `build` finds the same for the same rate.
+    same = config_of(run, ("fold.fps=20000", "target.clock_mhz=50"))
+    request = same.model_copy(update={"fold": same.fold.model_copy(update={"fps": None, "cycles": 2500})})
+    assert stitched(run, request) == (told["cycles"], told["lut"], told["bram"])
+    assert config_of(run, ()).fold.fps is None  # nothing is kept without --write
+
+
+def test_fastest_for_a_budget_is_kept_for_build(run: Path, verb: Verb) -> None:
+    told = json.loads(verb(run, "--luts", 1400, "--brams", 8, "--write", "--json"))
+    assert told["lut"] <= 1400
+    assert told["bram"] <= 8
+    kept = config_of(run, ())
+    assert set(kept.fold.layers) == {"conv0", "pool0", "conv1", "fc0"}
+    assert stitched(run, kept) == (told["cycles"], told["lut"], told["bram"])
+    # The next call is free to choose again.
+    other = json.loads(verb(run, "--cycles", 20_000, "--json"))
+    assert (other["cycles"], other["lut"]) != (told["cycles"], told["lut"])
+
+
+def test_layers_given_stay(run: Path, verb: Verb) -> None:
+    verb(run, "--cycles", 5000, "--set", "fold.layers.conv1.pe=6", "--write", "--json")
+    assert config_of(run, ()).fold.layers["conv1"].pe == 6
+    assert "E304" in verb(run, "--cycles", 5000, "--set", "fold.layers.conv1.pe=5", code=2)
+
+
+def test_a_rate_beyond_the_budget_says_the_best_and_what_binds(run: Path, verb: Verb) -> None:
+    said = verb(run, "--fps", 90_000, "--luts", 1200, code=2)
+    assert "E330 --luts 1200 90,000 frames a second at 100 MHz" in said
+    assert re.search(r"takes at least 1,[2-9]\d\d LUT4s \(1,200 are allowed\)", said)
+    best = re.search(r"best within the budget is .* \(([\d,]+) cycles a frame\); the next pace", said)
+    assert best
+    cycles = int(best[1].replace(",", ""))
+    told = json.loads(verb(run, "--cycles", cycles, "--luts", 1200, "--json"))
+    assert told["cycles"] == cycles
+    assert "E330" in verb(run, "--cycles", cycles - 1, "--luts", 1200, code=2)
+
+
+def test_a_rate_that_a_layer_cannot_reach(run: Path, verb: Verb) -> None:
+    # conv0 reads 9 taps of 120 pixels: 1080 cycles at least
+    assert "E305 layer conv0" in verb(run, "--fps", 100_001, "--clock-mhz", 108, code=2)
+    said = verb(run, "--fps", 100_001, "--clock-mhz", 108, "--board", "ulx3s-85f", code=2)
+    assert "E330" in said
+    assert "layer conv0 takes 1,080 cycles a frame at its fastest" in said
+    assert "The best within the budget is 100,000 frames a second" in said
+
+
+def test_a_budget_that_nothing_fits(run: Path, verb: Verb) -> None:
+    said = verb(run, "--luts", 300, code=2)
+    assert "E331 --luts 300" in said
+    assert re.search(r"takes at least [\d,]+ LUT4s \(300 are allowed\)", said)
+    assert "ulx3s-85f" in said  # which would hold it
+
+
+def test_boards(run: Path, verb: Verb) -> None:
+    part = load_board("ulx3s-25f").part
+    budget = board_budget("ulx3s-25f", 12 * 10 * 3 * 8)
+    assert budget.lut is not None and budget.bram is not None
+    assert 0.7 * part.lut < budget.lut < 0.92 * part.lut - 1000
+    assert part.bram - 12 <= budget.bram < part.bram
+    told = json.loads(verb(run, "--board", "ulx3s-25f", "--json"))
+    assert told["cycles"] == 1080
+    assert told["lut"] <= budget.lut
+    assert "E370" in verb(run, "--board", "ulx3s-25g", code=2)
+    large = board_budget("zcu104", 0)
+    assert (large.lut, large.bram, large.dsp) == (
+        184_320,
+        499,
+        1382,
+    )  # 0.8 of 230,400 LUTs, 624 half block RAMs, 1,728 DSP
+
+
+def test_front(run: Path, verb: Verb) -> None:
+    told = json.loads(verb(run, "--pareto", "--out", run / "pictures", "--json"))
+    rows = told["pareto"]
+    assert len(rows) > 3
+    assert all(row["optimal"] for row in rows)
+    weights = [row["lut"] + 128 * row["bram"] + 64 * row["dsp"] for row in rows]
+    assert weights == sorted(set(weights), reverse=True)
+    assert [row["cycles"] for row in rows] == sorted({row["cycles"] for row in rows})
+    assert {Path(file).name for file in told["plots"]} == {"pareto.png", "pareto.svg"}
+    assert all(Path(file).stat().st_size > 1000 for file in told["plots"])
+
+
+def test_a_person_sees_tables(run: Path, verb: Verb) -> None:
+    assert verb(run, "--cycles", 5000) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ((), "E106"),
+        (("--fps", "10", "--cycles", "10"), "E106"),
+        (("--pareto", "--fps", "10"), "E106"),
+        (("--fps", "10", "--out", "pictures"), "E106"),
+        (("--fps", "0"), "E101"),
+        (("--cycles", "many"), ""),
+        (("--set", "fold.layers.conv9.pe=2", "--cycles", "9999"), "E303"),
+    ],
+)
+def test_bad_options(run: Path, verb: Verb, words: tuple[str, ...], code: str) -> None:
+    assert code in verb(run, *words, code=2)
+
+
+def test_no_run_and_no_export(run: Path, verb: Verb, tmp_path: Path) -> None:
+    assert "E112" in verb(tmp_path / "nothing", "--fps", 1, code=2)
+    (run / "streamlined.onnx").unlink()
+    said = verb(run, "--fps", 1, code=2)
+    assert "E452" in said
+    assert "flipflow export" in said
