@@ -1,170 +1,142 @@
-"""Puts FINN's result together: front + body, exact datatypes, the output's affine, the report."""
+"""Puts the streamlined graph together: what FINN made of the stretches, and the stages between them, one after the other."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from onnx import NodeProto, helper
 
-from flipflow.errors import FlipflowError
-from flipflow.export.finn.passes import path_of
-from flipflow.export.finn.report import InputFormat, LayerReport, LoweringReport, OutputFormat
-from flipflow.export.finn.rewrite import (
+from flipflow.export.finn.body import build_body
+from flipflow.export.finn.builder import (
+    OWN,
     GraphBuilder,
-    IntegerChain,
-    IntegerLayer,
-    build_front,
-    signed_bits,
+    multi_threshold,
+    output_encoding,
+    pools_and_flatten,
     threshold_dtype,
 )
+from flipflow.export.finn.encoding import as_bits
+from flipflow.export.finn.formats import integer_dtype
+from flipflow.export.finn.layers import LayerNodes, add_layer, layer_nodes
+from flipflow.export.finn.network import Join, WindowSum
+from flipflow.export.finn.notes import rewrites
+from flipflow.export.finn.report import InputFormat, LayerReport, LoweringReport, OutputFormat
+from flipflow.export.finn.rewrite import IntegerNetwork, IntegerStage, nhwc_order, stretches
 
-COMPUTE_KINDS = ("XnorPopcountMatMul", "MatMul")
-PASSIVE = ("MaxMinPool", "Flatten")
+Streamline = Callable[[Any, tuple[IntegerStage, ...]], Any]
 
 
-def assemble(body: Any, integer: IntegerChain) -> tuple[Any, LoweringReport]:
-    """The final model and its report, from the body as FINN left it.
+@dataclass(frozen=True)
+class Assembled:
+    """The streamlined graph (ModelWrapper), what it is made of, and for every stage's end the node that makes it.
 
-    Raises: FlipflowError E261 where FINN left a node that the contract (see `streamline`) does not have.
+    nodes: by the end's name the index of a node; -1 for the graph's input.
     """
-    nodes = path_of(body)
-    binary = False
-    if integer.front.format.bipolar:  # the sign threshold that stood in for the host (see rewrite.build_body)
-        binary = helper.get_node_attr_value(nodes[0], "out_dtype") == b"BINARY"
-        nodes = nodes[1:]
-    builder = build_front(integer, binary)
-    layers: list[LayerReport] = []
-    scale, offset = 1.0, 0.0
-    for node in nodes:
-        if node.op_type in COMPUTE_KINDS:
-            layers.append(_compute(builder, body, node, integer.layers[len(layers)]))
-        elif node.op_type == "MultiThreshold":
-            layers[-1] = _threshold(builder, body, node, layers[-1])
-        elif node.op_type in ("Mul", "Add") and len(layers) == len(integer.layers):
-            constant = _scalar(body, node)
-            scale, offset = (
-                (scale * constant, offset * constant) if node.op_type == "Mul" else (scale, offset + constant)
-            )
+
+    model: Any
+    report: LoweringReport
+    nodes: dict[str, int]
+
+
+def assemble(integer: IntegerNetwork, streamline: Streamline) -> Assembled:
+    """The final model and its report; `streamline` is what FINN does to the body of a stretch (see `passes`).
+
+    Raises: FlipflowError E261 where FINN left a node that the contract (see `flipflow.export.finn.streamline`) does not have.
+    """
+    network = integer.network
+    bodies: dict[str, LayerNodes] = {}
+    for stretch in stretches(integer):
+        bodies |= layer_nodes(streamline(build_body(integer, stretch), stretch), stretch, network)
+    bits = as_bits(integer)
+    dtype = "BINARY" if network.source in bits else network.first.dtype
+    builder = GraphBuilder("global_in", integer.input_shape, dtype)
+    tensors, layers = {network.source: builder.name}, []
+    for item in integer.stages:
+        builder.go(tensors[item.stage.sources[0]])
+        if item.layer is not None:
+            _to_bits(builder, item)
+            layers.append(add_layer(builder, bodies[item.stage.end], item, item.stage.end in bits))
         else:
-            _passive(builder, body, node)
-    output = _output(layers, scale, offset, len(integer.layers))
-    first = integer.chain.first
-    source = InputFormat(tuple(integer.input_shape[1:]), first.bits, first.signed, first.bipolar)
-    report = LoweringReport(source, output, tuple(layers), tuple(_rewrites(integer)))
-    return _finish(builder, report), report
+            _add_stage(builder, integer, item, tensors, item.stage.end in bits)
+        tensors[item.stage.end] = builder.name
+    builder.go(tensors[network.output])
+    places = {node.output[0]: index for index, node in enumerate(builder.nodes)}
+    return _finish(builder, integer, layers, {end: places.get(name, -1) for end, name in tensors.items()})
 
 
-def _finish(builder: GraphBuilder, report: LoweringReport) -> Any:
+def _to_bits(builder: GraphBuilder, item: IntegerStage) -> None:
+    """Turns -1 and +1, which another reader wants so, into the bits of an XNOR layer."""
+    if item.xnor and builder.dtype == "BIPOLAR":
+        assert item.x is not None
+        layout = "NHWC" if len(builder.shape) == 4 else "NC"
+        multi_threshold(builder, np.ones((builder.shape[-1], 1), np.int64), item.x, layout, binary=True)
+
+
+def _add_stage(
+    builder: GraphBuilder, integer: IntegerNetwork, item: IntegerStage, tensors: dict[str, str], binary: bool
+) -> None:
+    """Adds a stage whose head is no layer, at its first operand."""
+    head, network = item.stage.head, integer.network
+    low, high = int(item.y.low.min()), int(item.y.high.max())
+    if isinstance(head, Join):
+        bounds = {} if item.clamp is None else {"minimum": item.clamp.low, "maximum": item.clamp.high}
+        dtype = integer_dtype(low, high) if item.clamp is None else item.clamp.dtype
+        builder.add("SaturatingAdd", [tensors[item.stage.sources[1]]], builder.shape, dtype, OWN, **bounds)
+    elif isinstance(head, WindowSum):
+        sides = [(builder.shape[1 + i] - head.kernel[i]) // head.stride[i] + 1 for i in range(2)]
+        window = {"kernel": list(head.kernel), "stride": list(head.stride)}
+        builder.add("SumPool", [], [1, *sides, builder.shape[3]], integer_dtype(low, high), OWN, **window)
+    if item.thresholds.level is not None and item.clamp is None:
+        _add_thresholds(builder, integer, item, binary)
+    if not item.stage.raw:
+        pools_and_flatten(builder, network, item.thresholds, item.stage.end)
+
+
+def _add_thresholds(builder: GraphBuilder, integer: IntegerNetwork, item: IntegerStage, binary: bool) -> None:
+    """Adds thresholds that no layer's weights can be negated for: rising ones, or with falling channels inverted."""
+    level, falling, form = item.thresholds.level, item.thresholds.falling, item.thresholds.format
+    assert level is not None
+    flat = integer.network.flat.get(item.stage.segment.source)
+    if flat is not None:
+        level, falling = level[nhwc_order(flat)], falling[nhwc_order(flat)]
+    # -x >= T  <=>  not x >= 1 - T: the thresholds of the rising function, counted from the other end
+    rising = np.where(falling[:, None], 1 - level[:, ::-1], level)
+    if item.popcount_of is not None:
+        # s = 2p - K >= T  <=>  p >= (T + K) / 2, rounded up
+        rising = -(-(rising + item.popcount_of) // 2)
+    if not falling.any():
+        multi_threshold(builder, rising, form, "NHWC" if len(builder.shape) == 4 else "NC", binary)
+        return
+    names = [builder.constant(rising, threshold_dtype(rising)), builder.constant(falling, "BINARY")]
+    encoding = output_encoding(form, binary)
+    builder.add("Threshold", names, builder.shape, encoding["out_dtype"], OWN, **encoding)
+
+
+def _finish(
+    builder: GraphBuilder, integer: IntegerNetwork, layers: list[LayerReport], nodes: dict[str, int]
+) -> Assembled:
     from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames  # noqa: PLC0415
     from qonnx.transformation.infer_data_layouts import InferDataLayouts  # noqa: PLC0415
 
+    first, shape = integer.network.first, tuple(integer.input_shape[1:])
+    source = InputFormat(shape, first.bits, first.signed, first.bipolar)
+    report = LoweringReport(source, _output(layers[-1]), tuple(layers), tuple(rewrites(integer)))
     model = builder.finish()
-    model.set_metadata_prop("flipflow", json.dumps({"input": asdict(report.input), "output": asdict(report.output)}))
-    model.set_tensor_layout(builder.source.name, ["N", "H", "W", "C"] if len(report.input.shape) == 3 else ["N", "C"])
-    for step in (GiveUniqueNodeNames(), GiveReadableTensorNames(), InferDataLayouts()):
-        model = model.transform(step)
-    return model
+    model.set_metadata_prop("flipflow", json.dumps({"input": asdict(source), "output": asdict(report.output)}))
+    model.set_tensor_layout(builder.source.name, ["N", "H", "W", "C"] if len(shape) == 3 else ["N", "C"])
+    model = model.transform(GiveUniqueNodeNames(), cleanup=False)
+    order = [node.name for node in model.graph.node]
+    model = model.transform(GiveReadableTensorNames()).transform(InferDataLayouts())
+    # qonnx sorts where it tidies up; the file's order is that of the layers in the QONNX file
+    nodes_by_name = {node.name: node for node in model.graph.node}
+    ordered = [nodes_by_name[name] for name in order]
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)
+    return Assembled(model, report, nodes)
 
 
-def _unexpected(node: NodeProto, what: str) -> FlipflowError:
-    fix = "This is a fault of the lowering, not of the model: please report it with the QONNX file."
-    return FlipflowError("E261", what, f"node {node.name!r} ({node.op_type}) after FINN's streamlining", fix)
-
-
-def _values(body: Any, node: NodeProto) -> NDArray[np.float32]:
-    values = np.asarray(body.get_initializer(node.input[1]))
-    if not np.array_equal(values, np.rint(values)):
-        raise _unexpected(node, "its parameters are not whole numbers.")
-    return values
-
-
-def _scalar(body: Any, node: NodeProto) -> float:
-    values = np.unique(_values(body, node))
-    if len(values) != 1:
-        raise _unexpected(node, "it scales the logits by more than one factor.")
-    return float(values[0])
-
-
-def _compute(builder: GraphBuilder, body: Any, node: NodeProto, item: IntegerLayer) -> LayerReport:
-    weights = _values(body, node)
-    x = builder.dtypes[builder.name]
-    fan_in, outputs = (int(size) for size in weights.shape)
-    xnor = node.op_type == "XnorPopcountMatMul"
-    if xnor:
-        weight_dtype, accumulator = "BINARY", f"UINT{max(1, fan_in.bit_length())}"
-    else:
-        weight_dtype = item.weight_dtype
-        accumulator = f"INT{signed_bits(int(item.y.low.min()), int(item.y.high.max()))}"
-    if xnor != (x == "BINARY" and item.x.bipolar and item.weight_dtype == "BIPOLAR"):
-        raise _unexpected(node, f"it multiplies {x} by {item.weight_dtype}.")
-    name = builder.constant(weights, weight_dtype)
-    builder.add(node.op_type, [name], [*builder.shape[:-1], outputs], accumulator, node.domain)
-    falling = int(item.thresholds.falling.sum()) if item.thresholds is not None else 0
-    return LayerReport(
-        source=item.layer.name,
-        node=f"{node.op_type}_{sum(n.op_type == node.op_type for n in builder.nodes) - 1}",
-        op=node.op_type,
-        fan_in=fan_in,
-        outputs=outputs,
-        input=x,
-        weights=weight_dtype,
-        accumulator=accumulator,
-        output=accumulator,
-        pad_kind=item.layer.pad_kind,
-        falling=falling,
-    )
-
-
-def _threshold(builder: GraphBuilder, body: Any, node: NodeProto, layer: LayerReport) -> LayerReport:
-    level = np.broadcast_to(_values(body, node), (layer.outputs, body.get_tensor_shape(node.input[1])[1]))
-    values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    dtype = values["out_dtype"].decode()
-    values["data_layout"] = "NHWC" if len(builder.shape) == 4 else "NC"
-    name = builder.constant(level, threshold_dtype(level))
-    builder.add(node.op_type, [name], builder.shape, dtype, node.domain, **values)
-    return LayerReport(**(asdict(layer) | {"output": dtype}))
-
-
-def _passive(builder: GraphBuilder, body: Any, node: NodeProto) -> None:
-    values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    dtype = builder.dtypes[builder.name]
-    if node.op_type == "Window":
-        dtype = "TERNARY" if dtype == "BIPOLAR" and values["pad_kind"] == b"zero" else dtype
-    elif node.op_type not in PASSIVE:
-        raise _unexpected(node, "it is not a node of the streamlined graph.")
-    shape = [int(size) for size in body.get_tensor_shape(node.output[0])]
-    builder.add(node.op_type, [], shape, dtype, node.domain, **values)
-
-
-def _output(layers: list[LayerReport], scale: float, offset: float, count: int) -> OutputFormat:
-    last = layers[-1]
-    xnor = last.op == "XnorPopcountMatMul"
-    expected = (2.0, -float(last.fan_in)) if xnor else (1.0, 0.0)
-    if (scale, offset) != expected or len(layers) != count:
-        what = f"FINN left {len(layers)} layers and an output affine of {scale} and {offset}, not {expected}."
-        fix = "This is a fault of the lowering, not of the model: please report it with the QONNX file."
-        raise FlipflowError("E261", what, f"layer {last.source!r}", fix)
-    return OutputFormat(last.outputs, "popcount" if xnor else "sum", int(scale), int(offset))
-
-
-def _rewrites(integer: IntegerChain) -> list[str]:
-    notes = []
-    names = ["input", *(item.layer.name for item in integer.layers)]
-    for name, thresholds in zip(names, [integer.front, *(item.thresholds for item in integer.layers)], strict=True):
-        if thresholds is None:
-            continue
-        if thresholds.level is not None:
-            channels, count = thresholds.level.shape
-            notes.append(f"{name}: activation chain replaced by {channels} x {count} exact thresholds")
-        if thresholds.falling.any():
-            how = "inverted" if name == "input" else "mirrored by negated weights"
-            notes.append(f"{name}: {int(thresholds.falling.sum())} falling channels {how}")
-        for pool in thresholds.pools:
-            low = int(pool.minimum.sum())
-            notes.append(f"{name}: {pool.node.name or 'MaxPool'} after the thresholds, minimum in {low} channels")
-    notes += [
-        f"{item.layer.name}: border {item.layer.pad_kind}" for item in integer.layers if item.layer.pad_kind != "none"
-    ]
-    return notes
+def _output(last: LayerReport) -> OutputFormat:
+    if last.op == "XnorPopcountMatMul":
+        return OutputFormat(last.outputs, "popcount", 2, -last.fan_in)
+    return OutputFormat(last.outputs, "sum", 1, 0)

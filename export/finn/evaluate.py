@@ -2,7 +2,8 @@
 
 The chain runs node by node as the QONNX file states it, only on another arrangement of pixels: a 4-D chain on
 [1,C,V,1], a 2-D chain on [V,C], for V values of each of C channels. Max-pools are left out; the tensor at each of them
-is returned.
+is returned. A sum or average over windows before the chain runs on windows whose first pixel holds the sum, the others 0: sums
+of integers below 2^24 are exact in every order.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from flipflow.export.finn.chain import Chain, Segment, dynamic_input, fail
+from flipflow.export.finn.network import SHAPING, Network, Segment, WindowSum, fail
 
 # fmt: off
 ELEMENTWISE = frozenset(
@@ -25,6 +26,10 @@ ELEMENTWISE = frozenset(
     ]
 )
 # fmt: on
+# Their float results never turn: a rounded product or sum with a constant is as ordered as an exact one.
+ORDERED = frozenset(
+    "Mul Add Sub Div Relu Clip Neg Identity Min Max BatchNormalization Quant IntQuant BipolarQuant".split()
+)
 BATCH = 2**20  # values evaluated at once, over all channels
 
 Floats = NDArray[np.float32]
@@ -41,13 +46,24 @@ class Step:
 
 @dataclass(frozen=True)
 class Program:
-    """The elementwise chain of a segment. pools: number of steps before each max-pool. spatial: 4-D."""
+    """The elementwise chain of a segment. pools: number of steps before each max-pool. spatial: 4-D.
+
+    summed: the sum over windows before it, if there is one; what is fed to `evaluate` are then these sums.
+    """
 
     steps: tuple[Step, ...]
     pools: tuple[int, ...]
     channels: int
     spatial: bool
     opsets: tuple[Any, ...]
+    summed: WindowSum | None = None
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the chain certainly rises or falls in every channel, rounding included."""
+        return all(
+            step.node.op_type in ORDERED and (step.node.op_type != "Div" or step.dynamic == 0) for step in self.steps
+        )
 
 
 def _per_channel(node: NodeProto, constant: Floats, shape: list[int], channels: int) -> Floats:
@@ -64,21 +80,30 @@ def _per_channel(node: NodeProto, constant: Floats, shape: list[int], channels: 
     return np.ascontiguousarray(full[:, 0])
 
 
-def compile_segment(chain: Chain, segment: Segment) -> Program:
-    """The elementwise chain up to the segment's last quantizer.
+def _data_input(model: Any, node: NodeProto) -> str:
+    """The input of a chain's node that is no constant."""
+    names = [name for name in node.input if name and model.get_initializer(name) is None]
+    if len(names) != 1:
+        fix = "Store constants as initializers; fold what computes them."
+        raise fail("E257", node, f"of its inputs {names} only one may be no constant.", fix)
+    return str(names[0])
+
+
+def compile_segment(network: Network, segment: Segment, summed: WindowSum | None = None) -> Program:
+    """The elementwise chain up to the segment's last quantizer; `summed`: the head that it follows, if that sums windows.
 
     Raises: FlipflowError E257 for a node that is not elementwise or a constant that varies within a channel.
     """
-    model = chain.model
-    shape = chain.shape(segment.source)
+    model = network.model
+    shape = network.shape(segment.source)
     channels = shape[1]
     steps: list[Step] = []
     pools: list[int] = []
     for node in segment.nodes[: segment.thresholds]:
-        name = dynamic_input(model, node)
+        name = _data_input(model, node)
         if node.op_type == "MaxPool":
             pools.append(len(steps))
-        if node.op_type in ("MaxPool", "Flatten"):
+        if node.op_type in SHAPING:
             continue
         if node.op_type not in ELEMENTWISE:
             fix = f"Between two layers only {', '.join(sorted(ELEMENTWISE))}, MaxPool and Flatten can be lowered."
@@ -87,9 +112,11 @@ def compile_segment(chain: Chain, segment: Segment) -> Program:
         for index, other in enumerate(node.input):
             if other and other != name:
                 value = np.asarray(model.get_initializer(other))
-                constants[index] = value if value.size == 1 else _per_channel(node, value, chain.shape(name), channels)
+                constants[index] = (
+                    value if value.size == 1 else _per_channel(node, value, network.shape(name), channels)
+                )
         steps.append(Step(node, list(node.input).index(name), constants))
-    return Program(tuple(steps), tuple(pools), channels, len(shape) == 4, tuple(model.model.opset_import))
+    return Program(tuple(steps), tuple(pools), channels, len(shape) == 4, tuple(model.model.opset_import), summed)
 
 
 def _shaped(step: Step, constant: Floats, part: slice, spatial: bool) -> Floats:
@@ -129,6 +156,8 @@ def evaluate(program: Program, values: Floats, first_channel: int = 0) -> tuple[
 
     Returns: the tensor at each pool, and the result, all [V,C'].
     """
+    if program.summed is not None:
+        values = _window_results(program.summed, program.opsets, values)
     count, width = values.shape
     rows = max(1, min(count, BATCH // width))
     part = slice(first_channel, first_channel + width)
@@ -157,3 +186,30 @@ def _run(model: Any, piece: Floats, spatial: bool) -> list[Floats]:
     context = execute_onnx(model, {"t0": np.ascontiguousarray(x)}, return_full_exec_context=True)
     tensors = [np.asarray(context[f"t{i}"], np.float32) for i in range(len(model.graph.node) + 1)]
     return [tensor[0, :, :, 0].T for tensor in tensors] if spatial else tensors
+
+
+def _window_results(summed: WindowSum, opsets: tuple[Any, ...], sums: Floats) -> Floats:
+    """What the node `summed` makes of windows that add up to `sums` [V,C], as the file states it."""
+    from qonnx.core.modelwrapper import ModelWrapper  # noqa: PLC0415
+    from qonnx.core.onnx_exec import execute_onnx  # noqa: PLC0415
+
+    distinct, places = np.unique(sums, return_inverse=True)
+    windows = np.zeros((len(distinct), 1, *summed.kernel), np.float32)
+    windows[:, 0, 0, 0] = distinct
+    node = NodeProto()
+    node.CopyFrom(summed.node)
+    node.input[0], node.output[0] = "windows", "results"
+    flat = any(a.name == "keepdims" and a.i == 0 for a in node.attribute)
+    constants = [numpy_helper.from_array(np.array([2, 3]), name) for name in node.input[1:] if name]
+    infos = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (
+            ("windows", windows.shape),
+            ("results", (len(distinct), 1) if flat else (len(distinct), 1, 1, 1)),
+        )
+    ]
+    axes = [helper.make_tensor_value_info(constant.name, constant.data_type, constant.dims) for constant in constants]
+    graph = helper.make_graph([node], "window", infos[:1], infos[1:], constants, value_info=axes)
+    model = ModelWrapper(helper.make_model(graph, opset_imports=list(opsets)))
+    results = np.asarray(execute_onnx(model, {"windows": windows})["results"], np.float32).reshape(-1)
+    return results[places].reshape(sums.shape)

@@ -4,6 +4,7 @@ Float32 is exact here: every value is an integer below 2^24 (`thresholds.layer_r
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,16 @@ from numpy.typing import NDArray
 from onnx import NodeProto
 
 from flipflow.errors import FlipflowError
-from flipflow.export.finn.ops import MaxMinPool, Threshold, Window, annotation, count_passed, scaled
-from flipflow.export.finn.passes import path_of
+from flipflow.export.finn.ops import (
+    MaxMinPool,
+    SaturatingAdd,
+    SumPool,
+    Threshold,
+    Window,
+    annotation,
+    count_passed,
+    scaled,
+)
 
 Floats = NDArray[np.float32]
 BATCH_BYTES = 2**26  # of the largest tensor of a batch
@@ -43,7 +52,7 @@ def execute(streamlined: Any, images: NDArray[Any]) -> NDArray[np.int64]:
     model = load(streamlined)
     facts = _facts(model)
     images = check_images(images, facts["input"])
-    size = 4 * max((int(np.prod(model.get_tensor_shape(node.output[0]))) for node in path_of(model)), default=1)
+    size = 4 * max((int(np.prod(model.get_tensor_shape(node.output[0]))) for node in model.graph.node), default=1)
     batch = max(1, BATCH_BYTES // size)
     out = np.empty((len(images), facts["output"]["classes"]), np.int64)
     for begin in range(0, len(images), batch):
@@ -82,16 +91,28 @@ def check_images(images: NDArray[Any], form: dict[str, Any]) -> NDArray[Any]:
 
 
 def run_nodes(model: Any, images: NDArray[Any]) -> Iterator[tuple[NodeProto, Floats]]:
-    """Executes a batch; yields each node with its output. Bipolar images: -1 and +1, also for a BINARY input."""
+    """Executes a batch; yields each node with its output, producers first. Bipolar images: -1 and +1, also for a BINARY input."""
     x = np.ascontiguousarray(images, np.float32)
     if annotation(model.graph, model.graph.input[0].name) == "BINARY" and _facts(model)["input"]["bipolar"]:
         x = (x + np.float32(1)) * np.float32(0.5)
-    for node in path_of(model):
-        x = _run(model, node, x)
-        yield node, x
+    tensors = {model.graph.input[0].name: x}
+    constants = {item.name for item in model.graph.initializer}
+    readers = Counter(name for node in model.graph.node for name in node.input)
+    for node in model.graph.node:
+        given = [name for name in node.input if name not in constants]
+        y = tensors[node.output[0]] = _run(model, node, [tensors[name] for name in given])
+        for name in given:
+            readers[name] -= 1
+            if not readers[name]:
+                tensors.pop(name, None)
+        yield node, y
 
 
-def _run(model: Any, node: NodeProto, x: Floats) -> Floats:
+def _run(model: Any, node: NodeProto, inputs: list[Floats]) -> Floats:
+    x, own = inputs[0], {"MaxMinPool": MaxMinPool, "SumPool": SumPool, "SaturatingAdd": SaturatingAdd}
+    if node.op_type in own:
+        result: Floats = own[node.op_type](node).compute(*inputs)
+        return result
     constants = [model.get_initializer(name) for name in node.input[1:]]
     if node.op_type in ("XnorPopcountMatMul", "MatMul"):
         return _matmul(node, x, constants[0])
@@ -100,8 +121,6 @@ def _run(model: Any, node: NodeProto, x: Floats) -> Floats:
         return scaled(count_passed(x, constants[0]), values.get("out_scale", 1.0), values.get("out_bias", 0.0))
     if node.op_type == "Threshold":
         return Threshold(node).compute(x, *constants)
-    if node.op_type == "MaxMinPool":
-        return MaxMinPool(node).compute(x)
     if node.op_type == "Window":
         return Window(node).compute(x, annotation(model.graph, node.input[0]) == "BINARY")
     return x.reshape(len(x), -1)

@@ -72,3 +72,13 @@ def quantizer_format(node: NodeProto, scale: float, zero_point: float, bits: flo
         half = 2 ** (width - 1)
         return Format(-half + narrow, half - 1, width, True, False, scale)
     return Format(0, 2**width - 1 - narrow, width, False, False, scale)
+
+
+def signed_bits(low: int, high: int) -> int:
+    """Bits of the smallest two's complement integer (2 at least) that holds low..high."""
+    return max(2, high.bit_length() + 1 if high > 0 else 1, (-low - 1).bit_length() + 1 if low < 0 else 1)
+
+
+def integer_dtype(low: int, high: int) -> str:
+    """Smallest integer datatype (2 bits at least) that holds low..high."""
+    return f"INT{signed_bits(low, high)}" if low < 0 else f"UINT{max(2, high.bit_length())}"

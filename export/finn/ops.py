@@ -1,4 +1,5 @@
-"""The operators of `streamlined.onnx` that neither ONNX nor qonnx has: `Window`, `Threshold`, `MaxMinPool`.
+"""The operators of `streamlined.onnx` that neither ONNX nor qonnx has: `Window`, `Threshold`, `MaxMinPool`, and for residual
+networks `SaturatingAdd` and `SumPool`.
 
 They are qonnx custom ops of domain `flipflow.export.finn.ops`, so qonnx and FINN find, execute and annotate them.
 Shapes, attributes and meaning: see `flipflow.export.finn.streamline`. All execute on any batch size.
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 from qonnx.custom_op.base import CustomOp
+
+from flipflow.export.finn.formats import integer_dtype
 
 DOMAIN = "flipflow.export.finn.ops"
 PAD_KINDS = ("none", "zero", "minus_one", "plus_one")
@@ -155,6 +158,75 @@ class MaxMinPool(CustomOp):  # type: ignore[misc]
         if not (top or left or any(after)):
             return x
         return np.pad(x, ((0, 0), (top, after[0]), (left, after[1]), (0, 0)), constant_values=-np.inf)
+
+    def execute_node(self, context: dict[str, Array], graph: Any) -> None:
+        """Runs under qonnx' execute_onnx."""
+        context[self.onnx_node.output[0]] = self.compute(context[self.onnx_node.input[0]])
+
+    def verify_node(self) -> list[str]:
+        """Nothing to add to the checks of `get_nodeattr_types`."""
+        return []
+
+
+class SaturatingAdd(CustomOp):  # type: ignore[misc]
+    """Sum of two integer tensors of one shape, clipped to minimum..maximum where the attributes are there."""
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """Attributes, as qonnx wants them; without bounds the sum keeps all bits."""
+        return {"minimum": ("i", False, 0), "maximum": ("i", False, 0)}
+
+    def _bounds(self) -> tuple[int, int] | None:
+        given = {attribute.name: int(attribute.i) for attribute in self.onnx_node.attribute}
+        return (given["minimum"], given["maximum"]) if {"minimum", "maximum"} <= given.keys() else None
+
+    def make_shape_compatible_op(self, model: Any) -> Any:
+        """A constant of the inputs' shape."""
+        return self.make_const_shape_op(model.get_tensor_shape(self.onnx_node.input[0]))
+
+    def infer_node_datatype(self, model: Any) -> None:
+        """The smallest integers that hold every sum within the bounds."""
+        operands = [model.get_tensor_datatype(name) for name in self.onnx_node.input]
+        low, high = self._bounds() or (sum(x.min() for x in operands), sum(x.max() for x in operands))
+        model.set_tensor_datatype(self.onnx_node.output[0], DataType[integer_dtype(int(low), int(high))])
+
+    def compute(self, x: Array, y: Array) -> Array:
+        """The sum, float32."""
+        bounds, total = self._bounds(), x + y
+        return np.asarray(total if bounds is None else np.clip(total, *bounds), np.float32)
+
+    def execute_node(self, context: dict[str, Array], graph: Any) -> None:
+        """Runs under qonnx' execute_onnx."""
+        context[self.onnx_node.output[0]] = self.compute(*(context[name] for name in self.onnx_node.input))
+
+    def verify_node(self) -> list[str]:
+        """Nothing to add to the checks of `get_nodeattr_types`."""
+        return []
+
+
+class SumPool(CustomOp):  # type: ignore[misc]
+    """Sum over full windows, [N,H,W,C] -> [N,OH,OW,C]; the kernel of a global sum is the whole map."""
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """Attributes, as qonnx wants them."""
+        return {"kernel": ("ints", True, []), "stride": ("ints", True, [])}
+
+    def make_shape_compatible_op(self, model: Any) -> Any:
+        """A constant of the output's shape."""
+        shape = model.get_tensor_shape(self.onnx_node.input[0])
+        out = window_out(shape, self.get_nodeattr("kernel"), self.get_nodeattr("stride"), [0] * 4)
+        return self.make_const_shape_op([shape[0], *out, shape[3]])
+
+    def infer_node_datatype(self, model: Any) -> None:
+        """The smallest integers that hold every sum."""
+        x, count = model.get_tensor_datatype(self.onnx_node.input[0]), int(np.prod(self.get_nodeattr("kernel")))
+        dtype = integer_dtype(count * int(x.min()), count * int(x.max()))
+        model.set_tensor_datatype(self.onnx_node.output[0], DataType[dtype])
+
+    def compute(self, x: Array) -> Array:
+        """Sums of x [N,H,W,C], float32: exact, for all are integers below 2^24."""
+        kernel, stride = self.get_nodeattr("kernel"), self.get_nodeattr("stride")
+        view = taps(x, kernel, stride, window_out(x.shape, kernel, stride, [0] * 4))
+        return np.ascontiguousarray(view.sum(axis=(3, 4)), dtype=np.float32)
 
     def execute_node(self, context: dict[str, Array], graph: Any) -> None:
         """Runs under qonnx' execute_onnx."""

@@ -4,8 +4,9 @@ from typing import Any
 
 from onnx import NodeProto, helper
 
-from flipflow.export.finn.chain import COMPUTE
-from flipflow.export.finn.rewrite import OWN, IntegerChain
+from flipflow.export.finn.builder import OWN
+from flipflow.export.finn.network import COMPUTE
+from flipflow.export.finn.rewrite import IntegerStage
 
 
 def path_of(model: Any) -> list[NodeProto]:
@@ -30,8 +31,8 @@ def _tidy(model: Any) -> Any:
     return model
 
 
-def run_finn(model: Any, integer: IntegerChain) -> Any:
-    """FINN's part: convolutions lowered and turned to NHWC, XNOR, corrections absorbed into the thresholds.
+def run_finn(model: Any, stretch: tuple[IntegerStage, ...]) -> Any:
+    """FINN's part, on the body of a stretch: convolutions lowered and turned to NHWC, XNOR, corrections absorbed into the thresholds.
 
     Of FINN's `Streamline` only the passes run that find something to do in an integer graph (the others move float
     scales, and none is left; a test shows that the full `Streamline` changes nothing more). That takes a tenth of the
@@ -43,7 +44,7 @@ def run_finn(model: Any, integer: IntegerChain) -> Any:
     from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul  # noqa: PLC0415
 
     model = _tidy(model).transform(LowerConvsToMatMul())
-    _replace_im2col(model, integer)
+    _replace_im2col(model, stretch)
     for step in (
         absorb.AbsorbTransposeIntoMultiThreshold(),
         absorb.AbsorbConsecutiveTransposes(),
@@ -57,7 +58,7 @@ def run_finn(model: Any, integer: IntegerChain) -> Any:
     return model
 
 
-def _replace_im2col(model: Any, integer: IntegerChain) -> None:
+def _replace_im2col(model: Any, stretch: tuple[IntegerStage, ...]) -> None:
     from qonnx.util.basic import get_by_name  # noqa: PLC0415
 
     layer = 0
@@ -69,9 +70,17 @@ def _replace_im2col(model: Any, integer: IntegerChain) -> None:
         kernel, stride, pads = (
             list(get_by_name(node.attribute, name).ints) for name in ("kernel_size", "stride", "pad_amount")
         )
-        kind = integer.layers[layer].layer.pad_kind
+        head = stretch[layer].layer
+        assert head is not None
         new = helper.make_node(
-            "Window", node.input, node.output, domain=OWN, kernel=kernel, stride=stride, pads=pads, pad_kind=kind
+            "Window",
+            node.input,
+            node.output,
+            domain=OWN,
+            kernel=kernel,
+            stride=stride,
+            pads=pads,
+            pad_kind=head.pad_kind,
         )
         index = list(model.graph.node).index(node)
         model.graph.node.remove(node)

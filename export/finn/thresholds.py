@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from onnx import NodeProto
 
 from flipflow.errors import FlipflowError
-from flipflow.export.finn.chain import Chain, Layer, Segment
 from flipflow.export.finn.evaluate import Program, compile_segment, evaluate
 from flipflow.export.finn.formats import EXACT_FLOAT, Format
+from flipflow.export.finn.network import Layer, Network, Segment, WindowSum
 
 GROUP = 2**24  # (value, channel) pairs held at once
+SEARCHED = 2**22  # more of them than this are searched by bisection where the chain's order is certain
+SAMPLES = 2**10  # values of each channel that then must confirm the result
 MAX_LEVELS = 2**10
 
 Ints = NDArray[np.int64]
@@ -90,9 +92,31 @@ def input_reach(form: Format, channels: int) -> Reach:
     return Reach(np.full(channels, form.low), np.full(channels, form.high), 2 if form.bipolar else 1)
 
 
-def derive(chain: Chain, segment: Segment, x: Format, scale: float, reach: Reach) -> Thresholds:
-    """Thresholds of a segment whose source, of format x, holds integers in `reach` times `scale`.
+def sum_reach(one: Format, other: Format, channels: int) -> Reach:
+    """Sums of two values."""
+    low, high = one.low + other.low, one.high + other.high
+    return Reach(np.full(channels, low), np.full(channels, high), 2 if one.bipolar and other.bipolar else 1)
 
+
+def window_reach(summed: WindowSum, x: Format, channels: int) -> Reach:
+    """Sums over windows of a tensor of format x.
+
+    Raises: FlipflowError E258 where a sum could leave the integers that float32 holds.
+    """
+    count = summed.kernel[0] * summed.kernel[1]
+    worst = count * max(abs(x.low), abs(x.high))
+    if worst >= EXACT_FLOAT:
+        what = f"a sum can reach {worst}, and float32 is exact only below 2^24 = {EXACT_FLOAT}."
+        raise FlipflowError("E258", what, f"node {summed.name!r}", "Use fewer bits for its input, or a smaller window.")
+    return Reach(np.full(channels, count * x.low), np.full(channels, count * x.high), 2 if x.bipolar else 1)
+
+
+def derive(
+    network: Network, segment: Segment, x: Format, scale: float, reach: Reach, summed: WindowSum | None = None
+) -> Thresholds:
+    """Thresholds of a segment whose source holds integers in `reach` times `scale`; x: the result's format if it has none.
+
+    summed: the head before the segment where that sums windows.
     Raises: FlipflowError E257, E259 (neither rising nor falling in a channel), E260 (too many levels).
     """
     channels = len(reach.low)
@@ -104,11 +128,12 @@ def derive(chain: Chain, segment: Segment, x: Format, scale: float, reach: Reach
             f"{segment.format.bits} bits make {len(segment.format.levels)} levels; at most {MAX_LEVELS} can be lowered."
         )
         raise FlipflowError("E260", what, f"quantizer {_last(segment).name!r}", "Quantize to fewer bits.")
-    program = compile_segment(chain, segment)
-    task = _Task(program, segment, segment.format, reach, scale)
+    task = _Task(compile_segment(network, segment, summed), segment, segment.format, reach, scale)
     count = int(((reach.high - reach.low) // reach.step).max()) + 1
+    found = _search(task) if count * channels > SEARCHED and task.program.ordered else None
     width = max(1, GROUP // count)
-    parts = [_derive_part(task, slice(begin, min(begin + width, channels))) for begin in range(0, channels, width)]
+    slices = [slice(begin, min(begin + width, channels)) for begin in range(0, channels, width)]
+    parts = [found] if found is not None else [_derive_part(task, part) for part in slices]
     inner = [node for node in segment.nodes[: segment.thresholds] if _is_pool(node)]
     pools = [Pool(node, np.concatenate([part[2][i] for part in parts])) for i, node in enumerate(inner)]
     level = np.concatenate([part[0] for part in parts])
@@ -124,15 +149,47 @@ def _last(segment: Segment) -> NodeProto:
     return segment.nodes[segment.thresholds - 1]
 
 
+def _outputs(
+    task: _Task, values: NDArray[np.integer], first: int
+) -> tuple[list[NDArray[np.float32]], NDArray[np.int16]]:
+    """The tensors at the pools, and the quantizer's integers, for values [V,C'] of the channels from `first` on."""
+    # exact: integers below 2^24 times a power of two
+    pooled, result = evaluate(task.program, values.astype(np.float32) * np.float32(task.scale), first)
+    return pooled, np.rint(result * np.float32(1 / task.form.scale)).astype(np.int16)
+
+
+def _search(task: _Task) -> tuple[Ints, Flags, list[Flags]] | None:
+    """As `_derive_part`, all channels, by bisection; None where a sample contradicts the chain's order after all."""
+    reach, targets = task.reach, np.asarray(task.form.levels[1:], np.int16)[:, None]
+    pooled, ends = _outputs(task, np.stack([reach.low, reach.high]), 0)
+    falling = np.asarray(ends[1] < ends[0])
+    first = np.where(falling, -reach.high, reach.low)
+    count = (reach.high - reach.low) // reach.step + 1
+    below, above = np.full((len(targets), len(count)), -1), np.tile(count, (len(targets), 1))
+    while (above - below > 1).any():
+        middle = np.minimum((below + above) // 2, count - 1)
+        reached = _outputs(task, np.where(falling, -1, 1) * (first + reach.step * middle), 0)[1] >= targets
+        open_ = above - below > 1
+        above = np.where(open_ & reached, middle, above)
+        below = np.where(open_ & ~reached, middle, below)
+    level = np.where(above == count, first + reach.step * (count - 1) + 1, first + reach.step * above).T
+    places = np.linspace(np.zeros(len(count)), count - 1, SAMPLES).astype(np.int64)
+    sample = first + reach.step * places
+    _, seen = _outputs(task, np.where(falling, -1, 1) * sample, 0)
+    passed = np.stack([np.searchsorted(row, sample[:, c], side="right") for c, row in enumerate(level)], axis=1)
+    if not np.array_equal(seen, np.asarray(task.form.levels)[passed]):
+        return None
+    turned = [(tensor[1] > tensor[0]) & falling | (tensor[1] < tensor[0]) & (ends[1] > ends[0]) for tensor in pooled]
+    return np.ascontiguousarray(level), falling, turned
+
+
 def _derive_part(task: _Task, part: slice) -> tuple[Ints, Flags, list[Flags]]:
-    reach, form, segment = task.reach, task.form, task.segment
+    reach, segment = task.reach, task.segment
     low, high = reach.low[part], reach.high[part]
     count = int(((high - low) // reach.step).max()) + 1
     grid = reach.step * np.arange(count, dtype=np.int32)
     values = np.minimum(low.astype(np.int32) + grid[:, None], high.astype(np.int32))
-    # exact: integers below 2^24 times a power of two
-    pooled, result = evaluate(task.program, values.astype(np.float32) * np.float32(task.scale), part.start)
-    outputs = np.rint(result * np.float32(1 / form.scale)).astype(np.int16)
+    pooled, outputs = _outputs(task, values, part.start)
     falling = _falling(outputs, values, segment, part.start, "the accumulator")
     minimum = []
     for tensor in pooled:
@@ -140,7 +197,7 @@ def _derive_part(task: _Task, part: slice) -> tuple[Ints, Flags, list[Flags]]:
         ranked = np.take_along_axis(outputs, order, axis=0)
         seen = np.take_along_axis(tensor, order, axis=0)
         minimum.append(_falling(ranked, seen, segment, part.start, "the value before the max-pool"))
-    return _levels(values, outputs, falling, form), falling, minimum
+    return _levels(values, outputs, falling, task.form), falling, minimum
 
 
 def _falling(outputs: NDArray[np.int16], values: NDArray[np.generic], segment: Segment, first: int, of: str) -> Flags:

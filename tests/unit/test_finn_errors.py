@@ -19,11 +19,27 @@ def mlp(middle: Callable[[Net], Net]) -> Net:
     return middle(Net([1, 8]).quant(8).linear(6)).linear(3)
 
 
-def branch() -> Net:
+def joined(op: str, scale: float) -> Net:
+    """Two layers' activations, the second in steps of `scale`, joined by `op`."""
     net = Net([1, 8]).quant(8)
-    left = net.end
-    net.node("Relu").node("Add", left)
-    return net.sign().linear(3)
+    start = net.end
+    net.linear(6).quant(4, 1.0, 1)
+    left, net.end, net.shape = net.end, start, [1, 8]
+    return net.linear(6).quant(4, scale, 1).node(op, left).sign().linear(3)
+
+
+def _parted_early() -> Net:
+    net = Net([1, 8])
+    return net.node("Relu").node("Add", "image").quant(8).linear(3)
+
+
+def _unsaturated() -> Net:
+    """A sum of two tensors that a layer reads as it is."""
+    net = joined("Add", 1.0)
+    sign = next(node for node in net.nodes if node.op_type == "BipolarQuant" and node.input[0].endswith("_Add"))
+    sign.op_type, sign.domain = "Identity", ""
+    del sign.input[1:]
+    return net
 
 
 def _floats(*shape: int) -> str:
@@ -52,7 +68,10 @@ def _per_pixel() -> Net:
 CASES = {
     "scale no power of two": ("E251", lambda: mlp(lambda n: n.sign(0.3))),
     "scale per channel": ("E251", lambda: mlp(lambda n: n.node("BipolarQuant", n.const([1, 1, 1, 1, 2, 2])))),
-    "branch": ("E252", branch),
+    "joined by a product": ("E252", lambda: joined("Mul", 1.0)),
+    "added in different steps": ("E252", lambda: joined("Add", 0.5)),
+    "paths part before any quantizer": ("E252", _parted_early),
+    "sum of two tensors into a layer": ("E255", _unsaturated),
     "layer before any quantizer": ("E253", lambda: Net([1, 8]).linear(6).sign().linear(3)),
     "float weights": ("E253", lambda: Net([1, 8]).quant(8).node("MatMul", _floats(8, 3), shape=[1, 3])),
     "padding with 2": ("E254", _padded_with_two),
@@ -119,8 +138,8 @@ def test_a_wrong_result_is_never_written(tmp_path: Path, monkeypatch: pytest.Mon
     """Were FINN to change one threshold, the lowering would notice and name the layer."""
     genuine = streamline.run_finn
 
-    def faulty(model: object, integer: object) -> object:
-        body = genuine(model, integer)
+    def faulty(model: object, stretch: object) -> object:
+        body = genuine(model, stretch)
         name = next(node.input[1] for node in body.graph.node if node.op_type == "MultiThreshold")
         body.set_initializer(name, np.zeros_like(body.get_initializer(name)) - 30000)
         return body

@@ -14,12 +14,12 @@ from qonnx.core.onnx_exec import execute_onnx
 
 from flipflow.export.finn import evaluate, thresholds
 from flipflow.export.finn.assemble import assemble
-from flipflow.export.finn.chain import read_chain
 from flipflow.export.finn.environment import quiet
 from flipflow.export.finn.execute import execute
 from flipflow.export.finn.passes import run_finn
+from flipflow.export.finn.read import read_network
 from flipflow.export.finn.report import LoweringReport
-from flipflow.export.finn.rewrite import build_body, build_front, to_integers
+from flipflow.export.finn.rewrite import to_integers
 from flipflow.export.finn.streamline import lower
 
 ALLOWED = {"Window", "XnorPopcountMatMul", "MatMul", "MultiThreshold", "Threshold", "MaxMinPool", "Flatten"}
@@ -236,10 +236,9 @@ def test_full_streamline_finds_nothing_more(tmp_path: Path) -> None:
     net.constants.append(helper.make_tensor("half", TensorProto.FLOAT, [], [127.5]))
     net.conv(4, 3, 1, 1, "minus_one").bn().sign().conv(4, 3, 1, 1).bn().sign().flatten().linear(6).bn().sign().linear(3)
     lower(net.save(tmp_path / "n.onnx"), tmp_path / "s.onnx")
-    integer = to_integers(read_chain(ModelWrapper(str(tmp_path / "n.onnx"))))
     with quiet():
-        body = run_finn(build_body(integer, build_front(integer, binary=False).shape), integer)
-        full, _ = assemble(body.transform(Streamline()), integer)
+        integer = to_integers(read_network(ModelWrapper(str(tmp_path / "n.onnx"))))
+        full = assemble(integer, lambda body, stretch: run_finn(body, stretch).transform(Streamline())).model
     written = ModelWrapper(str(tmp_path / "s.onnx"))
     assert full.model.graph.SerializeToString() == written.model.graph.SerializeToString()
 
