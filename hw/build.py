@@ -41,10 +41,16 @@ class BuildReport:
 def build(streamlined: Path, run_dir: Path, request: FoldRequest, name: str | None = None) -> BuildReport:
     """Write folded.onnx, rtl/ and accelerator.json into run_dir, each whole or not at all, accelerator.json last.
 
-    Raises: FlipflowError E300 (no such file, no ONNX file), E301, E302 (see convert), E303-E305 (see fold), E306 (see
-    size_fifos), E307 (run_dir cannot be written).
+    Raises: FlipflowError E300 (no such file, no ONNX file), E301, E302 (see convert), and those of build_kernels.
     """
-    model = convert(load_model(streamlined))
+    return build_kernels(convert(load_model(streamlined)), run_dir, request, name)
+
+
+def build_kernels(model: Any, run_dir: Path, request: FoldRequest, name: str | None = None) -> BuildReport:
+    """Build an unfolded kernel graph (which is folded in place).
+
+    Raises: FlipflowError E303-E305 (see fold), E306, E321 (see size_fifos), E307 (run_dir cannot be written).
+    """
     layers = fold(model, request)
     stitched = stitch(model)
     timing = size_fifos(stitched)

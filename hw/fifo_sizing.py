@@ -168,10 +168,13 @@ class _Sizer:
     def shrink(self, found: "Steady") -> None:
         """Give every FIFO that is not shallow anyway its smallest depth at which the schedule stays as `found`."""
         limit = found.ii, found.latency
+        meetings = self.meetings()
         for name in self.fifos:
-            # What it has held is enough for it; none of the others has shrunk but those that were looked at.
-            enough = min(self.depth(name), max(LEAST_DEPTH, found.high_water[name]))
-            least = LEAST_DEPTH if name in self.meetings() else min(SHALLOW_DEPTH, enough)
+            least = LEAST_DEPTH if name in meetings else SHALLOW_DEPTH
+            if self.depth(name) <= least:
+                continue
+            # What it has held is enough for it: of the others, none has shrunk below what it needs.
+            enough = min(self.depth(name), max(least, found.high_water[name]))
             if self.cost({name: enough}) > limit:
                 enough = self.depth(name)
             while least < enough:
