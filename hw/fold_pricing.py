@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from flipflow.hw.fold_cost import Cost
@@ -9,6 +10,7 @@ from flipflow.hw.fold_layers import Knobs, Layer, combinations, edges_of, layers
 from flipflow.hw.fold_problem import Choice, Edge, Joint, Problem
 from flipflow.hw.graph import KernelNode, kernels_of
 from flipflow.hw.kernels import DOMAIN
+from flipflow.hw.lag import waits_of
 
 if TYPE_CHECKING:
     from flipflow.hw.kernels.base import KernelOp, Stream
@@ -35,6 +37,7 @@ class _Pricing:
         self.edges = list(edges_of(model, self.layers))
         self.fixed = fixed
         self.limit = limit
+        self.waits = waits_of(model)
         self.prices = Prices()
         self.alike: dict[Any, tuple[Choice, ...]] = {}  # choices of layers that differ in nothing but their names
 
@@ -53,7 +56,8 @@ class _Pricing:
         layer = self.layers[index]
         fixed = self.fixed.get(layer.name, {})
         layer.apply({key: values[0] for key, values in layer.legal().items()} | dict.fromkeys(layer.memories(), "auto"))
-        key = (*(attributes_key(op) for op in layer.kernels), *sorted(fixed.items()), self.at_end(index))
+        waits = [(port, wait) for (name, port), wait in self.waits.items() if name == layer.name]
+        key = (*(attributes_key(op) for op in layer.kernels), *sorted(fixed.items()), self.at_end(index), *waits)
         if key not in self.alike:
             every = (choice for knobs in self.foldings(layer, fixed) for choice in self.priced(index, knobs, fixed))
             self.alike[key] = tuple(_undominated(every))
@@ -91,8 +95,9 @@ class _Pricing:
         cost = Cost()
         for op in layer.kernels:
             cost += self.prices.op(op)
-            for stream in op.in_streams():
-                cost += self.prices.fifo(stream, default_depth(op))
+            for port, stream in enumerate(op.in_streams()):
+                wait = ceil(self.waits.get((op.name, port), 0.0) * stream.beats)
+                cost += self.prices.fifo(stream, default_depth(op) + wait)
         return cost
 
     def ends(self, index: int, cycles: int) -> Cost:

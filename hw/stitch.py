@@ -6,7 +6,7 @@ their depths in `flipflow.hw.fifo_sizing`; here they have a rule's (see `default
 
 from dataclasses import replace
 from itertools import pairwise
-from math import lcm
+from math import ceil, lcm
 from typing import TYPE_CHECKING, Any
 
 from flipflow.hw.graph import (
@@ -20,6 +20,7 @@ from flipflow.hw.graph import (
     node_of,
     port_name,
 )
+from flipflow.hw.lag import waits_of
 
 if TYPE_CHECKING:
     from flipflow.hw.kernels.base import KernelOp, Stream
@@ -32,14 +33,15 @@ SHALLOW_DEPTH = 4
 def stitch(model: Any) -> Any:
     """The folded kernel graph with converters and FIFOs between the kernels, FIFOs at their default depths."""
     ops = kernels_of(model)
-    inputs = inputs_of(model)
+    inputs, waits = inputs_of(model), waits_of(model)
     interval = max(*(op.get_exp_cycles() for op in ops), meta_of(model).get("pace", 0))
     elems = {SOURCE: input_elems(ops[0])}  # a beat's, by output
     nodes: list[KernelNode] = []
     for op in ops:
         ends = []
         for port, (source, wanted) in enumerate(zip(inputs[op.name], op.in_streams(), strict=True)):
-            chain = adapters(op, replace(wanted, elems=elems[source]), interval, port)
+            wait = waits.get((op.name, port), 0.0)
+            chain = adapters(op, replace(wanted, elems=elems[source]), interval, port, wait)
             names = [source, *(item.name for item in chain)]
             nodes += [replace(item, inputs=(name,)) for name, item in zip(names, chain, strict=False)]
             ends.append(names[-1])
@@ -59,14 +61,15 @@ def input_elems(first: "KernelOp") -> int:
     return stream.elems
 
 
-def adapters(op: "KernelOp", stream: "Stream", interval: int, port: int = 0) -> list[KernelNode]:
+def adapters(op: "KernelOp", stream: "Stream", interval: int, port: int = 0, wait: float = 0.0) -> list[KernelNode]:
     """FIFO, and converters with FIFOs where needed, in front of input `port` of a kernel; the last is the kernel's own FIFO.
 
-    stream: what comes in. interval: cycles a frame that converters must keep up with. The nodes' inputs are left open.
+    stream: what comes in. interval: cycles a frame that converters must keep up with. wait: share of a frame that waits there for
+    another input (see flipflow.hw.lag). The nodes' inputs are left open.
     """
     wanted = op.in_streams()[port]
     prefix = op.name if len(op.in_streams()) == 1 else f"{op.name}_in{port}"
-    last = fifo(f"{prefix}_fifo", wanted, default_depth(op))
+    last = fifo(f"{prefix}_fifo", wanted, default_depth(op) + ceil(wait * wanted.beats))
     if stream.elems == wanted.elems:
         return [last]
     sizes = _converter_sizes(stream, wanted, interval)

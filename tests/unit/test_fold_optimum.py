@@ -6,8 +6,10 @@ from math import inf
 import numpy as np
 import pytest
 from hw_graphs import Net
+from residual_kernels import residual_kernels
 
 from flipflow.hw.convert import convert
+from flipflow.hw.fifo_sizing import size_fifos
 from flipflow.hw.fold_cost import LUTS_PER_BRAM, LUTS_PER_DSP, Cost
 from flipflow.hw.fold_layers import combinations, layers_of
 from flipflow.hw.fold_optimum import Budget, Deadline, cheapest, fastest, front
@@ -15,6 +17,7 @@ from flipflow.hw.fold_pricing import fold_problem
 from flipflow.hw.fold_problem import Choice, Edge, Joint, Problem
 from flipflow.hw.folding import FoldRequest, fold
 from flipflow.hw.graph import kernels_of, set_pace
+from flipflow.hw.lag import waits_of
 from flipflow.hw.stitch import stitch
 
 SIZES = (1, 2, 3)  # elements a beat
@@ -169,6 +172,40 @@ def test_memories_are_chosen_with_the_folding() -> None:
     none = cheapest(fold_problem(model, fixed, pace), pace, Budget(bram=0), Deadline(30))
     assert none is not None
     assert none.cost.lut == min(lut for _, lut, bram in costs if bram == 0)
+
+
+def test_branches_fold_together() -> None:
+    """All 3 x 3 x 2 x 3 foldings of what lies between a fork and a sum, bypass FIFO included, as it is stitched."""
+    pace = 36 * 9 * 2
+    model = residual_kernels()
+    layers = layers_of(model)
+    assert [layer.name for layer in layers] == ["conv0", "threshold0", "conv1", "add0", "fc0"]
+    fixed = {layer.name: dict.fromkeys(layer.memories(), "auto") for layer in layers}
+    fixed["conv0"] |= {"pe": 2, "simd": 2}
+    fixed["conv1"] |= {"simd": 4}
+    fixed["fc0"] |= {"pe": 1, "simd": 2}
+    every = []
+    for layer in layers:
+        legal = {key: values for key, values in layer.legal().items() if key not in fixed[layer.name]}
+        every.append([fixed[layer.name] | knobs for knobs in combinations(legal)])
+    assert [len(each) for each in every] == [1, 3, 3, 3, 1]
+    costs = [stitched_cost(model, knobs, pace) for knobs in product(*every)]
+    found = cheapest(fold_problem(model, fixed, pace), pace, Budget(), Deadline(30))
+    assert found is not None
+    assert found.cost.weighted == min(lut + 128 * bram for cycles, lut, bram in costs if cycles <= pace)
+
+
+def test_what_goes_around_a_convolution_waits_for_it() -> None:
+    """The FIFO of the bypass holds what the window and a vector take: 1 row and 2 of 6 pixels, then 1; of 36 pixels."""
+    model = residual_kernels()
+    assert waits_of(model) == {("add0", 0): 0.0, ("add0", 1): pytest.approx((8 + 1) / 36)}
+    depths = {op.name: op.integer("Depth") for op in kernels_of(stitch(model)) if op.onnx_node.op_type == "Fifo"}
+    assert depths["add0_in1_fifo"] == 4 + 9 * 4  # words of one channel
+    assert depths["add0_in0_fifo"] == 4
+    timing = size_fifos(graph := stitch(model))
+    exact = {op.name: op.integer("Depth") for op in kernels_of(graph) if op.onnx_node.op_type == "Fifo"}
+    assert timing.ii == 36 * 36 * 4  # conv1, unfolded
+    assert 0.5 * depths["add0_in1_fifo"] < exact["add0_in1_fifo"] < 1.2 * depths["add0_in1_fifo"]
 
 
 def test_build_folds_to_the_optimum() -> None:
