@@ -18,7 +18,7 @@ _MVTU = ("mvtu_accumulator", "mvtu_control", "mvtu_results", "rom", "skid_buffer
 _CHILDREN = {
     "xnor_mvtu": (*_MVTU, "xnor_popcount"),
     "mixed_mvtu": (*_MVTU, "adder_tree", "mixed_dot", "xnor_popcount"),
-    "requantize": ("rom", "saturate"),
+    "requantize": ("multiplier", "rom", "saturate"),
     "residual_add": ("saturate",),
     "threshold": ("rom", "threshold_unit"),
     "width_converter": ("width_converter_down", "width_converter_up"),

@@ -5,31 +5,22 @@ Carry chains are counted by their widths; what counters and saturation take besi
 
 from flipflow.hw.kernels.area import bits, chain
 
-# A multiplier block's sides; wider products are made of several. What is left of a side goes into LUTs if it is one bit.
-_BLOCK_BITS = 18
+# A multiplier block's sides, two's complement; a wider side is cut into parts of one bit less, below a sign.
+BLOCK_BITS = 18
 
 
 def multiplier_blocks(first: int, second: int) -> int:
-    """18 x 18 multiplier blocks of a signed product of two widths, as Yosys splits it (mul2dsp)."""
-    return _slices(first) * _slices(second)
+    """18 x 18 multiplier blocks of a signed product of two widths (RTL module multiplier)."""
+    return _parts(first) * _parts(second)
 
 
-def _slices(width: int) -> int:
-    """Blocks along a side."""
-    full, rest = divmod(width, _BLOCK_BITS)
-    return full + (rest > 1 or full == 0)
+def _parts(width: int) -> int:
+    return 1 if width <= BLOCK_BITS else -(-(width - 1) // (BLOCK_BITS - 1))
 
 
-def _product_luts(first: int, second: int) -> int:
-    """LUTs beside the blocks: the partial products' sum, and those of single bits, which negate the other side."""
-    total = first + second
-    lone = sum(chain(other) + other for side, other in ((first, second), (second, first)) if _lone(side))
-    parts = multiplier_blocks(first, second) + _lone(first) + _lone(second)
-    return lone + (parts - 1) * chain(total - _BLOCK_BITS)
-
-
-def _lone(width: int) -> bool:
-    return width > _BLOCK_BITS and width % _BLOCK_BITS == 1
+def _product_luts(first: int, second: int, acc: int) -> int:
+    """LUTs beside the blocks: the sum of the parts' products."""
+    return (multiplier_blocks(first, second) - 1) * chain(acc - BLOCK_BITS + 1)
 
 
 def saturate_luts(width: int, out_bits: int) -> float:
@@ -45,7 +36,9 @@ def add_luts(elems: int, total: int, out_bits: int) -> int:
 def requantize_luts(pe: int, folds: int, factors: tuple[int, int], sums: tuple[int, int, bool], out_bits: int) -> int:
     """LUTs of the RTL module requantize without its ROM. factors: bits of x and factor; sums: AccWidth, Shift, Even."""
     acc, shift, even = sums
-    element = chain(acc) + _product_luts(*factors) + saturate_luts(acc - shift, out_bits) + (shift / 4 if even else 0)
+    element = (
+        chain(acc) + _product_luts(*factors, acc) + saturate_luts(acc - shift, out_bits) + (shift / 4 if even else 0)
+    )
     return round(pe * element) + 3 + _counter_luts(folds)
 
 

@@ -5,12 +5,10 @@ from typing import Any
 import numpy as np
 
 from flipflow.hw.kernels.area import Storage, rom, rom_in_blocks
-from flipflow.hw.kernels.area_residual import multiplier_blocks, requantize_luts
+from flipflow.hw.kernels.area_residual import BLOCK_BITS, multiplier_blocks, requantize_luts
 from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag, is_signed
 from flipflow.hw.kernels.rom import bits_of, hex_lines
 from flipflow.hw.requantize import Line
-
-LATENCY = 5
 
 
 class Requantize(KernelOp):
@@ -68,8 +66,9 @@ class Requantize(KernelOp):
         return self.in_stream().beats
 
     def schedule(self) -> Schedule:
-        """A beat in, a beat out."""
-        steps = {"steps": 1, "consume": 1, "emit_from": 0, "emit_period": 1, "latency": LATENCY}
+        """A beat in, a beat out; a wide multiplier has two stages."""
+        wide = not self.integer("UnitFactor") and max(self._factors()) > BLOCK_BITS
+        steps = {"steps": 1, "consume": 1, "emit_from": 0, "emit_period": 1, "latency": 6 if wide else 5}
         return {"name": self.name, "model": "steps", **steps}
 
     def _rom(self) -> tuple[int, int]:

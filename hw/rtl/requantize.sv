@@ -3,10 +3,11 @@
 // Function: an element x of channel c becomes t >>> Shift, t = factor[c] * x + offset[c], clipped to Minimum..Maximum. With
 //   Even, t >>> Shift loses its lowest bit where t is a multiple of 2^Shift (ties go to even numbers). A pixel is NF words;
 //   channel nf*PE+pe is element pe of word nf.
-// Latency: 5 (word and line read, operands, product, sum, result). Initiation interval: 1 word a cycle.
+// Latency: 5 (word and line read, operands, product, sum, result), 6 where x or factor has more than 18 bits, signs included.
+// Initiation interval: 1 word a cycle.
 // Encoding: elements InBits bits, two's complement if Signed; results OutBits bits, two's complement if Minimum < 0.
 //   LineFile: NF words of PE groups, group pe lowest first, each {offset, factor}, both two's complement.
-//   The multiplier is a plain `*`: a DSP block where the family has them, else adders.
+//   The multiplier is a plain `*`: DSP blocks where the family has them, else adders.
 module requantize #(
   parameter  int unsigned PE         = 1,     // elements a word
   parameter  int unsigned NF         = 1,     // words a pixel
@@ -36,7 +37,8 @@ module requantize #(
   localparam int unsigned FoldAddrW = (NF > 1) ? $clog2(NF) : 1;
   localparam int unsigned LineWidth = FactorBits + OffsetBits;
   localparam int unsigned XBits     = InBits + (Signed ? 0 : 1);  // with a sign
-  localparam int unsigned Latency   = 5;
+  localparam int unsigned Stages    = (!UnitFactor && (XBits > 18 || FactorBits > 18)) ? 2 : 1;  // of the multiplier
+  localparam int unsigned Latency   = 4 + Stages;
 
   if (PE < 1 || NF < 1 || InBits < 1 || FactorBits < 1 || OffsetBits < 1) begin : gen_check_size
     $error("requantize: PE, NF, InBits, FactorBits and OffsetBits must be at least 1");
@@ -100,12 +102,13 @@ module requantize #(
   );
 
   for (genvar pe = 0; pe < PE; pe++) begin : gen_pe
-    logic signed [XBits-1:0]      x_d, x_q;
-    logic signed [FactorBits-1:0] factor_q;
-    logic signed [OffsetBits-1:0] offset_q, offset2_q;
-    logic signed [AccWidth-1:0]   product_d, product_q, sum_q;
-    logic [AccWidth-Shift-1:0]    value;
-    logic [OutBits-1:0]           result_d, result_q;
+    logic [XBits-1:0]          x_d, x_q;
+    logic [FactorBits-1:0]     factor_q;
+    logic [OffsetBits-1:0]     offset_q;
+    logic [OffsetBits*Stages-1:0] offsets_q;  // beside the product, the youngest lowest
+    logic [AccWidth-1:0]       product, sum_q;
+    logic [AccWidth-Shift-1:0] value;
+    logic [OutBits-1:0]        result_d, result_q;
 
     if (Signed) begin : gen_signed
       assign x_d = word_q[pe*InBits+:InBits];
@@ -114,20 +117,35 @@ module requantize #(
     end
 
     if (UnitFactor) begin : gen_unit_factor
-      assign product_d = AccWidth'(x_q);
+      logic [AccWidth-1:0] product_q;
+      always_ff @(posedge clk_i) begin
+        if (en) begin
+          product_q <= AccWidth'($signed(x_q));
+        end
+      end
+      assign product = product_q;
       logic unused;
       assign unused = ^factor_q;
     end else begin : gen_product
-      assign product_d = AccWidth'((XBits + FactorBits)'(x_q) * (XBits + FactorBits)'(factor_q));
+      multiplier #(
+        .ABits  (XBits),
+        .BBits  (FactorBits),
+        .OutBits(AccWidth)
+      ) u_multiplier (
+        .clk_i,
+        .en_i     (en),
+        .a_i      (x_q),
+        .b_i      (factor_q),
+        .product_o(product)
+      );
     end
 
     always_ff @(posedge clk_i) begin
       if (en) begin
         x_q                  <= x_d;
         {offset_q, factor_q} <= lines[pe*LineWidth+:LineWidth];
-        product_q            <= product_d;
-        offset2_q            <= offset_q;
-        sum_q                <= product_q + AccWidth'(offset2_q);
+        offsets_q            <= (OffsetBits * Stages)'({offsets_q, offset_q});
+        sum_q                <= product + AccWidth'($signed(offsets_q[OffsetBits*(Stages-1)+:OffsetBits]));
         result_q             <= result_d;
       end
     end

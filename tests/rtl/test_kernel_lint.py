@@ -80,6 +80,7 @@ REFUSED: list[tuple[str, dict[str, int | str]]] = [
     ("sum_pool", {"SumBits": 7}),
     ("channel_pad", {"Pass": 0}),
     ("saturate", {"Minimum": -129}),
+    ("multiplier", {"ABits": 0}),
 ]
 
 

@@ -74,9 +74,10 @@ def line(
     cut = range(0, folds * pe, pe)
     words = [pack(row[i : i + pe].tolist(), bits) for row in values for i in cut]
     expected = [pack(row[i : i + pe].tolist(), out_bits) for row in results for i in cut]
+    latency = 5 + (not unit and (bits + (not signed) > 18 or widths[0] > 18))
     files = {f"{name}.mem": "".join(f"{word:x}\n" for word in lines)}
     instance = Instance(name, "requantize", params, pe * bits, pe * out_bits, files=files)
-    return Case(instance, words, expected, Steps(1, 1, 0, 1, latency=5))
+    return Case(instance, words, expected, Steps(1, 1, 0, 1, latency=latency))
 
 
 def sums(elems: int, bits: int, signed: bool, taps: int, folds: int, sum_bits: int) -> Case:
@@ -116,6 +117,8 @@ CASES = [
     line(3, 2, (10, False), (8, 20), 10, (8, 0, 255), style=2),
     line(1, 5, (4, True), (3, 8), 0, (6, -20, 17)),
     line(1, 2, (18, True), (23, 38), 28, (8, -128, 127)),
+    line(1, 1, (30, True), (30, 20), 29, (30, -(2**29), 2**29 - 1)),
+    line(2, 1, (18, False), (18, 20), 17, (12, -2048, 2047)),
     line(2, 2, (10, True), (5, 12), 4, (8, -128, 127), even=True),
     line(1, 3, (10, True), (3, 4), 1, (9, -256, 255), even=True),
     line(1, 2, (8, False), (4, 9), 3, (5, -12, 11), even=True),

@@ -114,6 +114,15 @@ def test_channel_pad_by_hand() -> None:
 
 
 def test_multiplier_blocks_by_hand() -> None:
-    """What Yosys made of such products: sides of 18 bits, a rest of one bit in LUTs."""
-    found = [multiplier_blocks(*sides) for sides in ((9, 16), (18, 18), (19, 23), (19, 18), (20, 20))]
-    assert found == [1, 1, 2, 1, 4]
+    """A side of up to 18 bits is one block's; wider ones are cut into parts of 17."""
+    found = [multiplier_blocks(*sides) for sides in ((9, 16), (18, 18), (19, 23), (19, 18), (35, 36))]
+    assert found == [1, 1, 4, 2, 6]
+
+
+@pytest.mark.parametrize(("dtype", "factor", "unit", "latency"), [
+    ("INT18", 1 << 16, 0, 5), ("UINT18", 5, 0, 6), ("INT8", 1 << 17, 0, 6), ("INT24", 1, 1, 5),
+])  # fmt: skip
+def test_wide_products_take_a_stage_more(dtype: str, factor: int, unit: int, latency: int) -> None:
+    line = Line(np.array([factor]), np.array([0]), 1)
+    op = requantize(line, -128, 127, "INT8", inputDataType=dtype)
+    assert (op.integer("UnitFactor"), op.schedule()["latency"]) == (unit, latency)
