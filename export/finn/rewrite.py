@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flipflow.export.finn.formats import Format, signed_bits
-from flipflow.export.finn.network import Join, Layer, Network, Stage, WindowSum
+from flipflow.export.finn.network import Layer, Network, Stage, WindowSum
 from flipflow.export.finn.thresholds import (
     Reach,
     Thresholds,

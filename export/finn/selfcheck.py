@@ -7,9 +7,9 @@ from onnx import NodeProto
 from flipflow.errors import Exit, FlipflowError
 from flipflow.export.finn.assemble import Assembled
 from flipflow.export.finn.execute import run_nodes
+from flipflow.export.finn.formats import Format
 from flipflow.export.finn.network import Network
 from flipflow.export.finn.ops import annotation
-from flipflow.export.finn.formats import Format
 from flipflow.export.finn.rewrite import IntegerNetwork, nhwc_order
 
 Values = NDArray[np.float64]
