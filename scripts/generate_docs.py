@@ -7,14 +7,15 @@
     python scripts/generate_docs.py --collect-sweep FOLDER ...  the same for finished sweeps, with the records they rest on
     python scripts/generate_docs.py --collect-bitstream RUN ...  the same for runs with a bitstream
     python scripts/generate_docs.py --collect-synth FILE ...  the same for outputs of `flipflow synth --json`
+    python scripts/generate_docs.py --collect-fold FILE ...  the same for outputs of `flipflow fold --json`, NETWORK.json
     python scripts/generate_docs.py --collect-arm FILE  the same for the output of `cpu/arm/measure.py --network --json`
 
 docs/configuration.md comes from the pydantic models, docs/errors.md from flipflow/catalogue.py. In README.md and
 docs/*.md the text between `<!-- generated:RUN/BLOCK -->` and `<!-- /generated -->` comes from docs/results/RUN.json;
 BLOCK is a name in result_tables.BLOCKS; for benchmarks (RUN is cpu-TARGET) in bench_tables.BLOCKS; for arm in
-arm_tables.BLOCKS; for sweeps in accuracy_tables.BLOCKS; for bitstreams in board_tables.BLOCKS; for synthesis in
-synthesis_tables.BLOCKS; for scripts/area_sweep.py in area_tables.BLOCKS. Where RUN is `code`, the code is asked:
-network_tables.COMPUTED, board_tables.COMPUTED.
+arm_tables.BLOCKS; for sweeps in accuracy_tables.BLOCKS; for bitstreams in board_tables.BLOCKS; for folding in
+folding_tables.BLOCKS; for synthesis in synthesis_tables.BLOCKS; for scripts/area_sweep.py in area_tables.BLOCKS.
+Where RUN is `code`, the code is asked: network_tables.COMPUTED, board_tables.COMPUTED.
 """
 
 import argparse
@@ -29,6 +30,7 @@ import arm_tables
 import bench_tables
 import board_tables
 import config_reference
+import folding_tables
 import network_tables
 import result_tables
 import synthesis_tables
@@ -48,6 +50,7 @@ BLOCKS = {
     **accuracy_tables.BLOCKS,
     **area_tables.BLOCKS,
     **board_tables.BLOCKS,
+    **folding_tables.BLOCKS,
     **synthesis_tables.BLOCKS,
 }
 COMPUTED = network_tables.COMPUTED | board_tables.COMPUTED
@@ -137,6 +140,7 @@ def main() -> None:
     parser.add_argument("--collect-bench", nargs="+", type=Path, metavar="FILE", help="take over these benchmarks")
     parser.add_argument("--collect-sweep", nargs="+", type=Path, metavar="FOLDER", help="take over these sweeps")
     parser.add_argument("--collect-bitstream", nargs="+", type=Path, metavar="RUN", help="take over these bitstreams")
+    parser.add_argument("--collect-fold", nargs="+", type=Path, metavar="FILE", help="take over these foldings")
     parser.add_argument("--collect-synth", nargs="+", type=Path, metavar="FILE", help="take over these syntheses")
     parser.add_argument("--collect-arm", type=Path, metavar="FILE", help="take over the counts of the ARM kernels")
     options = parser.parse_args()
@@ -145,6 +149,7 @@ def main() -> None:
         *(bench_tables.collect(file) for file in options.collect_bench or ()),
         *(accuracy_tables.collect(folder, RESULTS) for folder in options.collect_sweep or ()),
         *(board_tables.collect(runs) for runs in (options.collect_bitstream,) if runs),
+        *(folding_tables.collect(files) for files in (options.collect_fold,) if files),
         *(synthesis_tables.collect(files) for files in (options.collect_synth,) if files),
         *(arm_tables.collect(file) for file in (options.collect_arm,) if file is not None),
     ):

@@ -19,7 +19,7 @@ class Point:
 
 @styled
 def pareto_figure(front: Sequence[Point], finn: Sequence[Point], title: str) -> Figure:
-    """LUTs (left) and block RAMs (right) over the rate, both axes logarithmic but for block RAMs; FINN's SetFolding beside."""
+    """LUTs (left) and block RAMs (right) over the rate, a rate costs what the next faster point does. FINN's SetFolding beside."""
     figure = new_figure(TWO_COLUMNS, 2.6, title)
     for axes, key, label in zip(subplots(figure, 1, 2), ("lut", "bram"), ("LUT4s", "18-kbit block RAMs"), strict=True):
         for points, colour, marker, name in (
@@ -28,7 +28,7 @@ def pareto_figure(front: Sequence[Point], finn: Sequence[Point], title: str) -> 
         ):
             ordered = sorted(points, key=lambda point: point.fps)
             values = [point.fps for point in ordered], [getattr(point, key) for point in ordered]
-            axes.plot(*values, marker=marker, color=colour, label=name)
+            axes.plot(*values, marker=marker, color=colour, label=name, drawstyle="steps-pre")
         axes.set_xscale("log")
         axes.set_xlabel("frames a second")
         axes.set_title(label)
