@@ -127,6 +127,7 @@ def summary(records: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
                 "block_rams_wrong": sum(
                     abs(item["estimated_bram"] - item["bram"]) > 0.1 * item["bram"] for item in part
                 ),
+                "multipliers_wrong": sum(item["estimated_dsp"] != item["dsp"] for item in part),
             }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ def summary(result: Result) -> str:
             "worst",
             f"worst of those off by more than {result['floor_luts']} LUTs",
         ),
-        *("beyond 10 %", "block RAMs wrong"),
+        *("beyond 10 %", "block RAMs wrong", "multipliers wrong"),
     )
     rows = [
         (
@@ -28,7 +28,7 @@ def summary(result: Result) -> str:
                 f"{line[key]:.1f} %"
                 for key in ("median_error_percent", "worst_error_percent", "worst_error_percent_above_floor")
             ),
-            *(str(line["beyond_10_percent"]), str(line["block_rams_wrong"])),
+            *(str(line[key]) for key in ("beyond_10_percent", "block_rams_wrong", "multipliers_wrong")),
         )
         for line in result["summary"]
     ]
