@@ -71,9 +71,9 @@ CATALOGUE: dict[str, str] = {
     # FINN lowering (E250-E299)
     "E250": "FINN (finn-plus) is not installed. Run `make setup`.",
     "E251": "A quantizer has a scale that is no power of two, a scale per channel, a zero point, or a fractional width.",
-    "E252": "The network branches: the RTL path takes plain chains only. Levels torch, qonnx, integer and cpu take it.",
+    "E252": "Paths part before the first quantizer, end nowhere, or meet otherwise than by an Add of equal scales and shapes.",
     "E253": "The input or some weights are not quantized, or there is no Conv or MatMul to lower.",
-    "E254": "A convolution, pool or padding is out of the supported set (2-D, group 1, dilation 1, constant borders).",
+    "E254": "A convolution, pool, sum or padding is out of the supported set (2-D, group 1, dilation 1, constant borders).",
     "E255": "Values reach a Conv or MatMul without a quantizer. Put a BipolarQuant or Quant node before it.",
     "E256": "What follows the last layer is not one positive scale and one bias for all classes.",
     "E257": "A node between two layers is not elementwise, or one of its constants varies within a channel.",

@@ -15,7 +15,6 @@ from flipflow.config import Config, LevelName
 from flipflow.cpu.bench.options import BenchOptions
 from flipflow.cpu.bench.report import bench_run
 from flipflow.errors import FlipflowError
-from flipflow.export.rtl_path import off_rtl_path
 from flipflow.sim.images import test_images
 from flipflow.sim.levels import Network
 from flipflow.sim.reporter import Reporter
@@ -59,10 +58,9 @@ def _open(run_dir: Path) -> Network:
 
 
 def _levels_of(network: Network) -> list[LevelName]:
-    """Levels in software that the run can have: torch where it was trained here, finn where hardware can follow."""
+    """Levels in software that the run can have: torch where it was trained here."""
     levels: list[LevelName] = ["torch"] if network.has_torch else []
-    finn: list[LevelName] = ["finn"] if off_rtl_path(network.canonical.graph) is None else []
-    return [*levels, "qonnx", *finn, "integer", "cpu"]
+    return [*levels, "qonnx", "finn", "integer", "cpu"]
 
 
 def _time_level(

@@ -10,7 +10,6 @@ import numpy as np
 
 from flipflow.config import Config, LevelName, VerifyConfig
 from flipflow.errors import FlipflowError
-from flipflow.export.rtl_path import off_rtl_path
 from flipflow.sim.cycle_model import predict
 from flipflow.sim.images import Images, test_images
 from flipflow.sim.levels import Answer, Network
@@ -128,10 +127,6 @@ def _show(reporter: Reporter, level: LevelName, done: int, total: int) -> None:
 
 def _left_out(network: Network, settings: VerifyConfig) -> dict[str, str]:
     """Levels that the run's network does not have by its nature, and why."""
-    obstacle = off_rtl_path(network.canonical.graph)
-    if obstacle is not None:
-        wanted = [level for level in ("netlist", "hls") if level in settings.levels]
-        return dict.fromkeys(("finn", "rtl", *wanted), str(obstacle))
     if "hls" in settings.levels and (network.run_dir / "folded.onnx").is_file():
         from flipflow.sim import hls  # noqa: PLC0415 - FINN only where it is needed
 

@@ -32,7 +32,7 @@ class LayerNodes:
 def layer_nodes(body: Any, stretch: tuple[IntegerStage, ...], network: Network) -> dict[str, LayerNodes]:
     """By stage end, the nodes of each layer of a stretch.
 
-    Raises: FlipflowError E261 where FINN's result does not have these layers, or scales sums by something else than XNOR's 2p - K.
+    Raises: FlipflowError E261 where FINN's result does not have these layers, or scales sums otherwise than by 2p - K.
     """
     nodes = own_nodes(path_of(body), network, stretch)
     groups: list[list[NodeProto]] = []

@@ -32,7 +32,7 @@ def _tidy(model: Any) -> Any:
 
 
 def run_finn(model: Any, stretch: tuple[IntegerStage, ...]) -> Any:
-    """FINN's part, on the body of a stretch: convolutions lowered and turned to NHWC, XNOR, corrections absorbed into the thresholds.
+    """FINN's part, on the body of a stretch: convolutions lowered and turned to NHWC, XNOR, corrections absorbed into thresholds.
 
     Of FINN's `Streamline` only the passes run that find something to do in an integer graph (the others move float
     scales, and none is left; a test shows that the full `Streamline` changes nothing more). That takes a tenth of the

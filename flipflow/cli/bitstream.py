@@ -13,7 +13,7 @@ from flipflow.errors import FlipflowError
 from flipflow.run.files import locked, write_json
 from flipflow.run.machine import machine
 from flipflow.run.runner import Context, Stage, run_stage
-from flipflow.run.stages import ACCELERATOR, FOLDED, INTEGER_JSON, INTEGER_NPZ, RTL, off_rtl
+from flipflow.run.stages import ACCELERATOR, FOLDED, INTEGER_JSON, INTEGER_NPZ, RTL
 
 if TYPE_CHECKING:
     from flipflow.hw.boards import Board
@@ -64,9 +64,6 @@ def bitstream(
     path = find_board(config.target.board)
     vendor = flow_of(path) == "vivado"
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
-        obstacle = off_rtl(run_dir)
-        if obstacle is not None:
-            raise obstacle
         if vendor or backend != "rtl":
             return _vendor(run_dir, path, config, options, backend, reporter)
         return _open(run_dir, config, options, force, reporter)

@@ -14,7 +14,7 @@ from flipflow.cli.work import CONFIG, config_of
 from flipflow.config import Config, save_config
 from flipflow.errors import FlipflowError
 from flipflow.run.files import locked
-from flipflow.run.stages import STREAMLINED, off_rtl
+from flipflow.run.stages import STREAMLINED
 
 if TYPE_CHECKING:
     from flipflow.hw.fold_budget import Asked
@@ -114,13 +114,10 @@ def _least(one: int | None, other: int | None) -> int | None:
 
 
 def _kernels(run_dir: Path) -> Any:
-    """The run's unfolded kernel graph. Raises: FlipflowError E452 (not exported), or why no hardware can be made of it."""
+    """The run's unfolded kernel graph. Raises: FlipflowError E452 (not exported)."""
     from flipflow.hw.convert import convert  # noqa: PLC0415 - FINN takes a second to import
     from flipflow.hw.graph import load_model  # noqa: PLC0415
 
-    obstacle = off_rtl(run_dir)
-    if obstacle is not None:
-        raise obstacle
     path = run_dir / STREAMLINED
     if not path.is_file():
         raise FlipflowError(

@@ -16,7 +16,7 @@ from flipflow.cli.work import config_of, require_inputs
 from flipflow.errors import FlipflowError
 from flipflow.run.files import locked
 from flipflow.run.runner import Context, Stage, run_stage
-from flipflow.run.stages import ACCELERATOR, FOLDED, RTL, off_rtl
+from flipflow.run.stages import ACCELERATOR, FOLDED, RTL
 
 _DEFAULT_FAMILY = "ecp5"
 _BINARY = "xnor_mvtu"  # the kernel whose binary operations are PE x SIMD products and as many additions a cycle
@@ -74,7 +74,7 @@ def synth(  # noqa: PLR0913, PLR0917 - a parameter an option
 def synth_run(run_dir: Path, family: str | None, board: str | None, force: bool, quiet: bool) -> dict[str, Any]:
     """Bring a run's netlist of a family up to date; the content of area.json, with the run and whether it was skipped.
 
-    Raises: FlipflowError E112, E252, E452 (no run, or no RTL in it), E361 (family), E360, E362, E363 (synthesis), E370, E371.
+    Raises: FlipflowError E112, E452 (no run, or no RTL in it), E361 (family), E360, E362, E363 (synthesis), E370, E371.
     """
     from flipflow.hw import netlist  # noqa: PLC0415
     from flipflow.hw.synth.report import AREA, save_area  # noqa: PLC0415
@@ -82,9 +82,6 @@ def synth_run(run_dir: Path, family: str | None, board: str | None, force: bool,
     config = config_of(run_dir, ())
     name = _family(family, board or (config.target.board if family is None else None))
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
-        obstacle = off_rtl(run_dir)
-        if obstacle is not None:
-            raise obstacle
         stage = _stage(name)
         require_inputs(stage, config, run_dir)
         outcome = run_stage(stage, config, run_dir, reporter, force)

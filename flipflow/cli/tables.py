@@ -55,7 +55,7 @@ def _stages(outcomes: list[dict[str, Any]]) -> Table:
     table = Table("stage", "result", title="stages", title_justify="left")
     table.add_column("seconds", justify="right")
     for outcome in outcomes:
-        result = "left out" if "left_out" in outcome else "unchanged, skipped" if outcome["skipped"] else "done"
+        result = "unchanged, skipped" if outcome["skipped"] else "done"
         table.add_row(outcome["stage"], result, f"{outcome['seconds']:,.1f}")
     return table
 

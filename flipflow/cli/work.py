@@ -13,7 +13,7 @@ from flipflow.errors import FlipflowError
 from flipflow.results import TRAINING, make_row, read_training
 from flipflow.run.files import locked
 from flipflow.run.runner import Stage, StageOutcome, run_stage
-from flipflow.run.stages import ACCELERATOR, CHECKPOINT, RTL_FILES, VERIFY, off_rtl, stages_of
+from flipflow.run.stages import ACCELERATOR, CHECKPOINT, VERIFY, stages_of
 
 if TYPE_CHECKING:
     from flipflow.cpu.bench.options import BenchOptions
@@ -74,9 +74,6 @@ def stage(name: str, run_dir: Path, overrides: tuple[str, ...], force: bool, qui
     _require_deployable(config, str(run_dir))
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
         wanted = _named(name, config)
-        obstacle = wanted.obstacle(run_dir)
-        if obstacle is not None:
-            raise obstacle
         require_inputs(wanted, config, run_dir)
         outcome = run_stage(wanted, config, run_dir, reporter, force)
         # Only settings that worked are kept: a refused target must not spoil the next call.
@@ -116,17 +113,14 @@ def verify_overrides(
 
 def check(source: Path, quiet: bool) -> list[dict[str, Any]]:
     """Every reason why a network cannot be deployed exactly."""
-    from flipflow.export.check import examine  # noqa: PLC0415
+    from flipflow.export.check import check_file  # noqa: PLC0415
 
     path = source / "model.qonnx.onnx" if source.is_dir() else source
-    findings = examine(path)
-    problems = findings.problems
+    problems = check_file(path)
     reporter = ConsoleReporter(quiet)
     for problem in problems:
         reporter.message(f"{problem.code} {problem.where}\n  {problem.what}\n  {problem.fix}")
     reporter.message(f"{path}: {len(problems)} problems" if problems else f"{path}: deploys exactly")
-    if findings.off_rtl is not None:
-        reporter.message(f"but not to hardware: {findings.off_rtl}")
     return [vars(problem) for problem in problems]
 
 
@@ -269,9 +263,8 @@ def _named(name: str, config: Config) -> Stage:
 def require_inputs(wanted: Stage, config: Config, run_dir: Path) -> None:
     """Name the stage that makes a missing input."""
     makers = {output: stage.name for stage in stages_of(config) for output in stage.outputs}
-    needless = RTL_FILES if off_rtl(run_dir) is not None else ()
     for name in wanted.inputs:
-        if name not in needless and not (run_dir / name).exists():
+        if not (run_dir / name).exists():
             verb = makers.get(name, "run")
             source = run_dir / CONFIG if name == CHECKPOINT else run_dir
             raise FlipflowError(
@@ -281,10 +274,7 @@ def require_inputs(wanted: Stage, config: Config, run_dir: Path) -> None:
 
 def _finish(config: Config, run_dir: Path, outcomes: list[StageOutcome], quiet: bool) -> dict[str, Any]:
     """The result as data, shown as tables; raises where the verification found a difference."""
-    stages = [
-        {"stage": o.name, "skipped": o.skipped, "seconds": o.seconds} | ({"left_out": o.left_out} if o.left_out else {})
-        for o in outcomes
-    ]
+    stages = [{"stage": o.name, "skipped": o.skipped, "seconds": o.seconds} for o in outcomes]
     verified = None
     if any(outcome.name == "verify" for outcome in outcomes):
         verified = json.loads((run_dir / VERIFY).read_text())

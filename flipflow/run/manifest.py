@@ -39,25 +39,16 @@ class Manifest:
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / MANIFEST
         self.stages: dict[str, StageRecord] = {}
-        self.left_out: dict[str, str] = {}
         try:
             document = json.loads(self._path.read_text(encoding="utf-8"))
             if document["version"] == _VERSION:
                 self.stages = {name: _record(entry) for name, entry in document["stages"].items()}
-                self.left_out = {str(name): str(reason) for name, reason in document.get("left_out", {}).items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             self.stages = {}
 
     def put(self, stage: str, record: StageRecord) -> None:
         """Note that a stage is done."""
         self.stages[stage] = record
-        self.left_out.pop(stage, None)
-        self._save()
-
-    def leave_out(self, stage: str, reason: str) -> None:
-        """Note that a stage is not done in this run, and why."""
-        self.stages.pop(stage, None)
-        self.left_out[stage] = reason
         self._save()
 
     def drop(self, stage: str) -> None:
@@ -67,8 +58,7 @@ class Manifest:
 
     def _save(self) -> None:
         records = {name: asdict(record) for name, record in self.stages.items()}
-        document = {"version": _VERSION, "flipflow": flipflow.__version__, "stages": records}
-        write_json(self._path, document | ({"left_out": self.left_out} if self.left_out else {}))
+        write_json(self._path, {"version": _VERSION, "flipflow": flipflow.__version__, "stages": records})
 
 
 def _record(entry: dict[str, Any]) -> StageRecord:

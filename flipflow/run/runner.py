@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from flipflow.config import Config
-from flipflow.errors import FlipflowError
 from flipflow.run.files import digest, disk_errors, replace_tree
 from flipflow.run.manifest import Manifest, StageRecord, code_digest, settings_digest, tool_versions
 from flipflow.sim.reporter import Reporter
@@ -32,7 +31,7 @@ class Stage:
 
     inputs, outputs: names in the run directory (outputs may be folders). outside: further files read, from the configuration.
     settings: what of the configuration it depends on. rooms: whose code. in_place: it writes to the run directory by itself and
-    resumes there (training). obstacle: why it cannot be done in this run; a whole run leaves it out then.
+    resumes there (training).
     """
 
     name: str
@@ -43,25 +42,20 @@ class Stage:
     work: Callable[[Context], None]
     outside: Callable[[Config], tuple[Path, ...]] = field(default=lambda _: ())
     in_place: bool = False
-    obstacle: Callable[[Path], FlipflowError | None] = field(default=lambda _: None)
 
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """What became of a stage in this call. left_out: why it was not done at all."""
+    """What became of a stage in this call."""
 
     name: str
     skipped: bool
     seconds: float
-    left_out: str | None = None
 
 
 def run_stage(stage: Stage, config: Config, run_dir: Path, reporter: Reporter, force: bool = False) -> StageOutcome:
     """Bring one stage up to date. The caller holds the run's lock."""
     manifest = Manifest(run_dir)
-    obstacle = stage.obstacle(run_dir)
-    if obstacle is not None:
-        return _leave_out(stage, run_dir, manifest, obstacle, reporter)
     inputs = {name: digest(run_dir / name) for name in stage.inputs}
     inputs.update({str(path): digest(path) for path in stage.outside(config)})
     settings, code = settings_digest(stage.settings(config)), code_digest(stage.rooms)
@@ -79,16 +73,6 @@ def run_stage(stage: Stage, config: Config, run_dir: Path, reporter: Reporter, f
         seed = config.train.seed
         manifest.put(stage.name, StageRecord(inputs, outputs, settings, code, tool_versions(), seed, seconds))
     return StageOutcome(stage.name, False, seconds)
-
-
-def _leave_out(
-    stage: Stage, run_dir: Path, manifest: Manifest, obstacle: FlipflowError, reporter: Reporter
-) -> StageOutcome:
-    """State why a stage is not done; what an earlier network left of it must not be taken for this one's."""
-    manifest.leave_out(stage.name, str(obstacle))
-    _remove(run_dir, stage.outputs)
-    reporter.message(f"{stage.name} left out: {obstacle}")
-    return StageOutcome(stage.name, True, 0.0, str(obstacle))
 
 
 def _remove(run_dir: Path, names: Iterable[str]) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from flipflow.config import Config
-from flipflow.errors import FlipflowError
 from flipflow.run.runner import Context, Stage
 
 CHECKPOINT = "checkpoint.pt"
@@ -21,7 +20,6 @@ FOLDED = "folded.onnx"
 RTL = "rtl"
 ACCELERATOR = "accelerator.json"
 VERIFY = "verify.json"
-RTL_FILES = (STREAMLINED, FOLDED, RTL, ACCELERATOR)  # that a network off the RTL path does without
 
 
 def stages_of(config: Config) -> tuple[Stage, ...]:
@@ -55,8 +53,6 @@ def _export(context: Context) -> None:
 
     from flipflow.export.finn.streamline import lower as lower_with_finn  # noqa: PLC0415
     from flipflow.export.integer import lower  # noqa: PLC0415
-    from flipflow.export.integer.graph import CanonicalGraph  # noqa: PLC0415
-    from flipflow.export.rtl_path import off_rtl_path  # noqa: PLC0415
 
     context.reporter.progress("export", 0, 3, "QONNX")
     model, repairs = _canonical_model(context)
@@ -64,16 +60,10 @@ def _export(context: Context) -> None:
     context.reporter.progress("export", 1, 3, "integer net")
     net = lower(model)
     net.save(context.out / INTEGER_JSON, context.out / INTEGER_NPZ)
-    obstacle = off_rtl_path(CanonicalGraph(model))
-    finn = None
-    if obstacle is None:
-        context.reporter.progress("export", 2, 3, "FINN's streamlining")
-        report = lower_with_finn(context.out / QONNX, context.out / STREAMLINED)
-        finn = {"layers": [vars(layer) for layer in report.layers], "rewrites": list(report.rewrites)}
-    else:
-        context.reporter.message(f"no {STREAMLINED}: {obstacle}")
-    off_rtl = None if obstacle is None else {key: getattr(obstacle, key) for key in ("code", "what", "where", "fix")}
-    document = {"tie_repairs": repairs, "finn": finn, "off_rtl": off_rtl}
+    context.reporter.progress("export", 2, 3, "FINN's streamlining")
+    report = lower_with_finn(context.out / QONNX, context.out / STREAMLINED)
+    finn = {"layers": [vars(layer) for layer in report.layers], "rewrites": list(report.rewrites)}
+    document = {"tie_repairs": repairs, "finn": finn}
     (context.out / EXPORT_REPORT).write_text(json.dumps(document, indent=1, default=str) + "\n")
     context.reporter.progress("export", 3, 3, "done")
     for repair in repairs:
@@ -95,15 +85,6 @@ def _canonical_model(context: Context) -> tuple[Any, list[dict[str, Any]]]:
     module = load_model(context.run_dir / CHECKPOINT)
     exported = export_module(module, input_shape(context.run_dir))
     return exported.model, [vars(repair) for repair in exported.repairs]
-
-
-def off_rtl(run_dir: Path) -> FlipflowError | None:
-    """Why no hardware can be made of the run's network, as its export found; None where it can."""
-    try:
-        reason = json.loads((run_dir / EXPORT_REPORT).read_text()).get("off_rtl")
-    except (OSError, ValueError, AttributeError):
-        return None  # not exported yet, or damaged: the stage itself says what it needs
-    return None if reason is None else FlipflowError(reason["code"], reason["what"], reason["where"], reason["fix"])
 
 
 def input_shape(run_dir: Path) -> tuple[int, ...]:
@@ -180,7 +161,6 @@ _BUILD = Stage(
     rooms=("hw", "sim"),
     settings=_build_settings,
     work=_build,
-    obstacle=off_rtl,
 )
 
 

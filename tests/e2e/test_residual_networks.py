@@ -9,15 +9,20 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from qonnx.core.modelwrapper import ModelWrapper
 
 from flipflow.config import ModelConfig
 from flipflow.cpu import Engine
-from flipflow.export.check import examine
+from flipflow.export.check import check_file
+from flipflow.export.finn.execute import execute
+from flipflow.export.finn.streamline import lower as lower_with_finn
 from flipflow.export.host import CanonicalModel
 from flipflow.export.importer import canonicalize, read_model, require_same_outputs
 from flipflow.export.integer import lower
 from flipflow.export.integer.net import Add, IntegerNet, SumPool
 from flipflow.export.torch_export import export_module
+from flipflow.hw.build import execute_folded
+from flipflow.hw.convert import convert
 from flipflow.sim import reference
 from flipflow.train.models import build_model
 from flipflow.train.resnet import ResidualUnit
@@ -101,6 +106,16 @@ def random_images(shape: tuple[int, int, int], count: int, seed: int) -> np.ndar
     return np.random.default_rng(seed).integers(0, 256, (count, *shape)).astype(np.float32)
 
 
+def check_hardware(net: IntegerNet, images: np.ndarray, folder: Path) -> None:
+    """FINN's streamlined graph and the graph of kernels give the integer net's logits."""
+    integers = CanonicalModel.load(folder / "model.onnx").integers(images)
+    logits = reference.run(net, integers)
+    lower_with_finn(folder / "model.onnx", folder / "streamlined.onnx")
+    np.testing.assert_array_equal(execute(folder / "streamlined.onnx", integers), logits)
+    kernels = convert(ModelWrapper(str(folder / "streamlined.onnx")))
+    np.testing.assert_array_equal(execute_folded(kernels, integers), logits)
+
+
 @st.composite
 def deployable_networks(draw: st.DrawFn) -> dict[str, Any]:
     return {
@@ -141,18 +156,17 @@ def test_narrow_forms_of_the_papers_networks(name: str, tmp_path: Path) -> None:
     net = compare_with_torch(random_model(config, shape, 1), random_images(shape, 3, 2), tmp_path)
     full = ModelConfig.model_validate({"network": name})
     assert [len(config.layers), *config.blocks] == [len(full.layers), *full.blocks]
-    findings = examine(tmp_path / "model.onnx")
-    assert findings.problems == []
-    # Hardware is made of chains so far.
-    assert (findings.off_rtl is None) == net.is_chain == (name == "vggsmall")
+    assert net.is_chain == (name == "vggsmall")
+    check_hardware(net, random_images(shape, 2, 3), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", INPUT_SHAPES)
 def test_named_networks(name: str, tmp_path: Path) -> None:
     shape, _ = INPUT_SHAPES[name]
-    compare_with_torch(random_network(name, 3), random_images(shape, 1, 0), tmp_path)
-    assert examine(tmp_path / "model.onnx").problems == []
+    net = compare_with_torch(random_network(name, 3), random_images(shape, 1, 0), tmp_path)
+    assert check_file(tmp_path / "model.onnx") == []
+    check_hardware(net, random_images(shape, 1, 4), tmp_path)
 
 
 def test_the_pool_shortcut_averages(tmp_path: Path) -> None:
