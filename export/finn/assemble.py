@@ -127,10 +127,14 @@ def _finish(
     model.set_tensor_layout(builder.source.name, ["N", "H", "W", "C"] if len(shape) == 3 else ["N", "C"])
     model = model.transform(GiveUniqueNodeNames(), cleanup=False)
     order = [node.name for node in model.graph.node]
+    doubled = {node.name for node in model.graph.node if len(set(node.input)) < len(node.input)}
     model = model.transform(GiveReadableTensorNames()).transform(InferDataLayouts())
     # qonnx sorts where it tidies up; the file's order is that of the layers in the QONNX file
     nodes_by_name = {node.name: node for node in model.graph.node}
     ordered = [nodes_by_name[name] for name in order]
+    for node in ordered:
+        if node.name in doubled:  # x + x: qonnx renames a tensor only once in a node
+            node.input[1] = node.input[0]
     del model.graph.node[:]
     model.graph.node.extend(ordered)
     return Assembled(model, report, nodes)

@@ -70,6 +70,27 @@ def test_many_random_residual_files(plan: ResidualPlan, tmp_path: Path) -> None:
     check_file_and_integers(plan, tmp_path)
 
 
+def check_random_hardware(plan: ResidualPlan, folder: Path) -> None:
+    onnx.save(write_residual_network(plan), folder / "net.onnx")
+    canonical, problems = canonicalize(read_model(folder / "net.onnx"))
+    assert canonical is not None, problems.found
+    onnx.save(canonical, folder / "model.onnx")
+    check_hardware(lower(canonical), pixels_for(plan, 5), folder)
+
+
+@settings(RELAXED, max_examples=8)
+@given(plan=residual_plans())
+def test_random_residual_files_as_hardware(plan: ResidualPlan, tmp_path: Path) -> None:
+    check_random_hardware(plan, tmp_path)
+
+
+@pytest.mark.slow
+@settings(RELAXED, max_examples=300)
+@given(plan=residual_plans())
+def test_many_random_residual_files_as_hardware(plan: ResidualPlan, tmp_path: Path) -> None:
+    check_random_hardware(plan, tmp_path)
+
+
 def compare_with_torch(model: torch.nn.Module, images: np.ndarray, folder: Path) -> IntegerNet:
     """torch == file == integers == CPU engine."""
     exported = export_module(model, images.shape[1:])
