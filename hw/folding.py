@@ -14,7 +14,6 @@ from flipflow.hw.fold_layers import Knobs, Layer, divisors, layers_of
 from flipflow.hw.fold_optimum import Budget, Deadline, cheapest
 from flipflow.hw.fold_pricing import Prices, fold_problem
 from flipflow.hw.graph import set_pace
-from flipflow.hw.kernels.mvtu import MEMORIES
 
 __all__ = ["FoldRequest", "LayerFold", "divisors", "fold", "legal_values", "nearest"]
 
@@ -30,7 +29,7 @@ class FoldRequest:
     """What the user asks for: a rate, or cycles a frame, or knobs of named layers; the named ones go first.
 
     fps: frames a second at clock_mhz. cycles: at most so many cycles a frame. layers: {layer: {"pe": n, "simd": n,
-    "weight_memory": kind, "threshold_memory": kind}}, every key optional, kind one of MEMORIES. With neither fps nor
+    "weight_memory": kind, "threshold_memory": kind}}, every key optional, kind auto, block or lut. With neither fps nor
     cycles, layers without an entry keep up with the slowest one that has an entry, if they can.
     """
 
@@ -112,6 +111,8 @@ def check_entries(layers: tuple[Layer, ...], entries: Mapping[str, Mapping[str, 
 
 
 def _check_entry(layer: Layer, key: str, value: int | str) -> None:
+    from flipflow.hw.kernels.mvtu import MEMORIES  # noqa: PLC0415 - FINN takes a second to import
+
     where = f"fold.layers.{layer.name}.{key}"
     legal, memories = layer.legal(), layer.memories()
     if key in memories:
