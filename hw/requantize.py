@@ -5,7 +5,7 @@ every value that the sum can have, or says that there are none. In the plane of 
 half-planes; for one factor the offsets allowed are an interval, whose length is a concave function of the factor, so that
 bisection finds the factor with most room. Doubling factor and offset adds one to the shift and changes nothing, so the
 smallest shift is found by bisection too. A mean of integers has ties, which PyTorch and ONNX round to the even neighbour:
-lines that do so are tried where plain ones fail.
+lines that do so are tried where there is no plain one, or none with a narrow factor.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ MAX_SHIFT = 36
 # Levels looked at at once: a few channels' fit in the cache.
 _GROUP = 1 << 15
 _FAR = np.int64(1) << 62
+_BLOCK_BITS = 18  # of a multiplier block's side
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,17 @@ def fit_line(
     """
     steep = np.asarray(levels, dtype=np.int64)
     ends = np.asarray(low, dtype=np.int64), np.asarray(high, dtype=np.int64)
+    best: Line | None = None
     for even in (False, True):
+        # A plain line can take many bits to put ties where they belong: more than a multiplier block has.
+        if best is not None and _width(best.factor) <= _BLOCK_BITS:
+            break
         rising = _Staircase.of(steep, *ends, np.asarray(invert) != 0, step, minimum if even else None)
         line = _fit(rising, minimum)
-        if line is not None:
+        if line is not None and (best is None or line.shift < best.shift):
             _prove(line, steep, rising, minimum)
-            return line
-    return None
+            best = line
+    return best
 
 
 def _fit(rising: "_Staircase", minimum: int) -> Line | None:

@@ -24,7 +24,17 @@ _ALL = (
     *test_kernel_streams.CASES,
     *test_kernel_window.CASES,
 )
-CASES = {f"{case.instance.module}-{case.name}": case for case in _ALL}
+# A product of more bits than this (8 x 9: 4 s) is not decided in minutes; netlists of larger ones are simulated.
+PRODUCT_BITS = 80
+
+
+def provable(case: Case) -> bool:
+    params = case.instance.params
+    wide = case.instance.module == "requantize" and not params["UnitFactor"]
+    return not wide or int(params["InBits"]) * int(params["FactorBits"]) <= PRODUCT_BITS
+
+
+CASES = {f"{case.instance.module}-{case.name}": case for case in _ALL if provable(case)}
 SMALL = (
     "fifo-fifo8x2",
     "width_converter-convert1b_3to5",

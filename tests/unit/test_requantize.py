@@ -19,9 +19,8 @@ def staircase(levels: Ints, invert: NDArray[np.bool_], x: Ints, minimum: int) ->
 
 def levels_of(y: Ints, x: Ints, minimum: int, count: int) -> Ints:
     """Levels of a function that rises from one x to the next: where it first reaches minimum + 1, minimum + 2, ..."""
-    never = int(x[-1]) + 1
-    return np.array([[next((int(a) for a, b in zip(x, row, strict=True) if b >= minimum + i), never) for i in
-                      range(1, count + 1)] for row in y])  # fmt: skip
+    where = [np.searchsorted(row, minimum + np.arange(1, count + 1)) for row in y]
+    return np.append(x, x[-1] + 1)[np.array(where)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -86,11 +85,9 @@ def test_batch_normalisation_and_rounding() -> None:
     x = np.arange(-288, 289)
     y = np.rint(np.clip(slope * x.astype(np.float32) + shift, -256, 255)).astype(np.int64)
     invert = slope[:, 0] < 0
-    # level i of a rising row is its first x with i steps; of a falling row the first x that has lost the i-th step from the top
-    levels = np.stack([
-        [next((int(v) for v, w in zip(x, row, strict=True) if (w <= 255 - i if down else w >= -256 + i)), 289)
-         for i in range(1, 512)] for row, down in zip(y, invert, strict=True)
-    ])  # fmt: skip
+    # The levels of a falling row are those at which the number of lost steps rises.
+    lost = np.where(invert[:, None], -1 - y, y)
+    levels = levels_of(lost, x, -256, 511)
     ends = np.full(24, -288), np.full(24, 288)
     line = fit_line(levels, *ends, invert, -256)
     assert line is not None
@@ -149,3 +146,17 @@ def test_widths_by_hand() -> None:
     same = Line(np.array([1, 1]), np.array([7, 7]), 3, even=True)
     assert (same.attributes("INT4")["Uniform"], same.attributes("INT4")["UnitFactor"]) == (1, 1)
     assert same.attributes("INT4")["AccWidth"] == 5  # -8 + 7..7 + 7, and two more than the shift
+
+
+def test_ties_to_even_where_that_is_narrower() -> None:
+    """Two ties 2^14 apart, one of them rounded up: a plain line must tilt between them, by less than 2^-14 of its step."""
+    x = np.arange(-20_000, 20_000)
+    sums = 117 * x + 512
+    y = np.clip(np.rint(sums / 2**14), -128, 127).astype(np.int64)
+    ties = (sums % 2**14 == 2**13) & (abs(y) < 127)
+    assert sorted(y[ties] - (sums[ties] >> 14)) == [0, 1]
+    line = fit_line(levels_of(y[None], x, -128, 255), x[:1], x[-1:], np.array([False]), -128)
+    assert line is not None
+    assert np.array_equal(line.evaluate(x[:, None], -128, 127)[:, 0], y)
+    assert line.even
+    assert line.shift <= 14
