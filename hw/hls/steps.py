@@ -4,7 +4,7 @@ Everything is in signed numbers: bipolar maps hold -1 and +1, a product's thresh
 products. What follows (`flipflow.hw.hls.signs`, `flipflow.hw.hls.convert`) rewrites and reads this chain.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 BIPOLAR = "BIPOLAR"
 _STREAM_ONLY = ("Fifo", "WidthConverter", "Argmax")
+_BRANCHING = ("Fork", "ResidualAdd")
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,10 @@ def read_steps(model: Any) -> Network:
             steps.append(Pooling(op.name, sliding, minimum, op.in_stream().dtype, op.integer("SIMD")))
         elif kind == "Threshold":
             steps.append(_quantizer(op, params))
+        elif kind == "Requantize":
+            _add_line(steps, op, params)
+        elif kind in _BRANCHING:
+            raise refusal(op.name, "the network branches, and only plain chains become FINN's layers.")
         else:
             raise refusal(op.name, f"FINN has no layer for a {kind}.")
         window = None
@@ -189,6 +194,36 @@ def _product(op: "KernelOp", params: dict[str, Any], sliding: Sliding | None) ->
 def _quantizer(op: "KernelOp", params: dict[str, Any]) -> Quantizer:
     levels = _levels(op, params, _whole(params["thresholds"]))
     return Quantizer(op.name, levels, op.in_stream().dtype, _leading(op), op.integer("PE"))
+
+
+def _add_line(steps: list[Step], op: "KernelOp", params: dict[str, Any]) -> None:
+    """A Requantize is many thresholds to FINN: those of the product whose sums it reads, or a quantizer of its own."""
+    levels, last = _levels_of_line(op, params), steps[-1] if steps else None
+    if isinstance(last, Product) and last.levels is None:
+        steps[-1] = replace(last, levels=levels)
+    else:
+        steps.append(Quantizer(op.name, levels, op.in_stream().dtype, _leading(op), op.integer("PE")))
+
+
+def _levels_of_line(op: "KernelOp", params: dict[str, Any]) -> Levels:
+    """Where a line changes over all inputs of its datatype, found by bisection."""
+    from qonnx.core.datatype import DataType  # noqa: PLC0415
+
+    kind, channels = DataType[op.in_stream().dtype], op.integer("Channels")
+    low, high = int(kind.min()), int(kind.max())
+    minimum, maximum = op.integer("Minimum"), op.integer("Maximum")
+    ends = op.run(np.array([[low] * channels, [high] * channels], np.int64), params)
+    falls = ends[1] < ends[0]
+    counts = np.arange(1, maximum - minimum + 1)[:, None]
+    below, above = np.full((len(counts), channels), low - 1), np.full((len(counts), channels), high + 1)
+    while (above - below > 1).any():
+        middle = np.clip((below + above) // 2, low, high)
+        results = op.run(middle, params)
+        passed = np.where(falls, maximum - results, results - minimum) >= counts
+        unsure = above - below > 1
+        above = np.where(unsure & passed, middle, above)
+        below = np.where(unsure & ~passed, middle, below)
+    return Levels(np.ascontiguousarray(above.T), falls, minimum, op.out_stream().dtype)
 
 
 def _levels(op: "KernelOp", params: dict[str, Any], levels: Ints) -> Levels:

@@ -1,13 +1,21 @@
 """The conversion to FINN's layers, executed by FINN itself against torch, and what it refuses."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from finn_nets import Net as QonnxNet
+from finn_nets import nhwc, random_images
 from hls_networks import NETWORKS, execute_finn, kernels
 from hw_graphs import Net, random_net
+from qonnx.core.modelwrapper import ModelWrapper
 
 from flipflow.errors import FlipflowError
+from flipflow.export.finn.execute import execute
+from flipflow.export.finn.streamline import lower
+from flipflow.hw.convert import convert as to_kernels
 from flipflow.hw.hls.convert import DEFAULT_PART, convert, folding_config
 from flipflow.hw.hls.finn_graph import specialise
 
@@ -34,6 +42,32 @@ def test_random_networks_are_exact_or_refused() -> None:
         np.testing.assert_array_equal(execute_finn(graph, images), net.reference(images), err_msg=f"seed {seed}")
         exact += 1
     assert exact >= SEEDS // 3
+
+
+def _kernels(net: QonnxNet, folder: Path) -> Any:
+    """Kernels of a QONNX network, unfolded; its streamlined graph is folder/s.onnx."""
+    lower(net.save(folder / "n.onnx"), folder / "s.onnx")
+    return to_kernels(ModelWrapper(str(folder / "s.onnx")))
+
+
+def test_lines_are_thresholds_to_finn(tmp_path: Path) -> None:
+    """Levels so many that the kernels compute lines, behind a product and on the input, rising and falling channels."""
+    net = QonnxNet([1, 12], 1).quant(8).bn(gamma=1.3, mean=120.0, beta=0.0, var=17.0).quant(5, 2.0, 1)
+    net.linear(9).bn(30, gamma=np.linspace(-4, 4, 9)).quant(6, 0.25, 1).linear(4, 3)
+    model = _kernels(net, tmp_path)
+    assert [node.op_type for node in model.graph.node].count("Requantize") == 2
+    images = nhwc(random_images(net, 30))
+    wanted = execute(tmp_path / "s.onnx", images)
+    np.testing.assert_array_equal(execute_finn(convert(model), images), wanted)
+
+
+def test_branches_are_refused(tmp_path: Path) -> None:
+    net = QonnxNet([1, 2, 5, 5]).quant(8).conv(3, 3, 1, 1).bn(400).quant(4, 0.5, 1)
+    stream = net.end
+    net.sign().conv(3, 3, 1, 1).bn(5).quant(4, 0.5, 1).node("Add", stream).quant(4, 0.5, 1).flatten().linear(3)
+    with pytest.raises(FlipflowError, match=r"layer fork0: .* branches") as caught:
+        convert(_kernels(net, tmp_path))
+    assert caught.value.code == "E395"
 
 
 def test_zero_padded_bipolar_maps_travel_as_int2_and_others_as_one_bit() -> None:
