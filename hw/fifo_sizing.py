@@ -2,9 +2,9 @@
 
 The schedule is what the graph does with room to spare: every FIFO at its rule's depth (see `flipflow.hw.stitch`) or deeper where
 that slows the pipeline down, and those before a meeting of branches as deep as a frame. Its interval is that of the slowest
-kernel. From there each FIFO shrinks to the smallest depth at which neither the interval nor the first frame's latency grows,
-found by bisection with the cycle model. (More room never slows a pipeline down, so a FIFO that cannot shrink while others are
-deeper cannot once they have shrunk, either: no depth can be lowered in the end.)
+kernel; its latency that of a frame where frames come at this interval. From there each FIFO shrinks to the smallest depth at
+which no frame is ever late, found by bisection with the cycle model. (More room never slows a pipeline down, so a FIFO that
+cannot shrink while others are deeper cannot once they have shrunk, either: no depth can be lowered in the end.)
 
 Branches that meet could block each other for good: the fork waits for room in the shorter one, the meeting for words of the
 longer one. Whether that happens depends on the room in the kernels between, not on when words come: but what a kernel's register
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flipflow.sim.schedule import Steady
 
 LEAST_DEPTH = 2
+_FRAMES = 24  # that are run where a state does not repeat itself
 _REGISTERED = ("steps", "mvtu", "join", "pad", "window")
 
 
@@ -46,35 +47,27 @@ def size_fifos(model: Any) -> Timing:
     """
     sizer = _Sizer(model)
     pace = max(sizer.ops, key=lambda op: op.get_exp_cycles())
+    interval = pace.get_exp_cycles()
     sizer.deepen_meetings()
-    sizer.grow(pace.get_exp_cycles())
-    found = sizer.ask({})
-    if found is None:
-        raise _blocked(sizer)
-    if found.ii != pace.get_exp_cycles():
-        what = f"the pipeline takes {found.ii} cycles a frame, its slowest kernel {pace.get_exp_cycles()}."
+    found = sizer.grow(interval)
+    if found.ii != interval:
+        what = f"the pipeline takes {found.ii} cycles a frame, its slowest kernel {interval}."
         fix = "Give this layer more PE or SIMD than its neighbours, or ask for a lower rate."
         raise FlipflowError("E306", what, f"kernel {pace.name}", fix)
-    sizer.shrink(found)
-    last = sizer.ask({})
-    assert last is not None  # shrinking keeps what it has seen to run
-    return Timing(last.ii, last.latency, last.high_water)
+    sizer.shrink(interval, found)
+    sizer.make_room()
+    last = sizer.steady({}, 0)
+    return Timing(interval, found.latency, last.high_water)
 
 
 def shallow_fifos(model: Any, wanted: Timing) -> list[str]:
-    """FIFOs of a stitched graph each of which, one beat deeper, would bring it closer to the wanted timing; none if it is met."""
+    """FIFOs of a stitched graph that are too shallow for the wanted timing: each would, alone, bring it about with a beat more;
+    none if it is met.
+    """
     sizer = _Sizer(model)
-    now = sizer.cost({})
-    if now <= (wanted.ii, wanted.latency):
+    if sizer.keeps({}, wanted.ii, wanted.latency):
         return []
-    return [name for name in sizer.fifos if sizer.cost({name: sizer.depth(name) + 1}) < now]
-
-
-def _blocked(sizer: "_Sizer") -> FlipflowError:
-    names = ", ".join(sizer.meetings())
-    what = f"branches block each other even with FIFOs of a whole frame before {names}."
-    fix = "This is no folding's fault; please report it with the network."
-    return FlipflowError("E321", what, "the stitched pipeline", fix)
+    return [name for name in sizer.fifos if sizer.keeps({name: sizer.depth(name) + 1}, wanted.ii, wanted.latency)]
 
 
 class _Sizer:
@@ -83,7 +76,8 @@ class _Sizer:
     def __init__(self, model: Any) -> None:
         self.ops: list[KernelOp] = kernels_of(model)
         self.fifos = {op.name: op for op in self.ops if op.onnx_node.op_type == "Fifo"}
-        self._inputs = inputs_of(model)
+        inputs = inputs_of(model)
+        self.meetings = [name for op in self.ops if len(op.in_streams()) > 1 for name in inputs[op.name]]
         self._pipeline = pipeline_of(model)
         self._ends = self.ops[0].in_stream().beats, self.ops[-1].out_stream().beats
 
@@ -100,90 +94,112 @@ class _Sizer:
         """Beats of a frame at a FIFO, more than which it never needs."""
         return max(self.depth(name), self.fifos[name].in_stream().beats + 2)
 
-    def meetings(self) -> list[str]:
-        """FIFOs before kernels of several inputs."""
-        return [name for op in self.ops if len(op.in_streams()) > 1 for name in self._inputs[op.name]]
-
     def pipeline(self, depths: dict[str, int]) -> list[dict[str, Any]]:
         """For the cycle model, with some FIFO depths replaced."""
         now = {name: self.depth(name) for name in self.fifos} | depths
         return [{**entry, "depth": now[entry["name"]]} if entry["name"] in now else entry for entry in self._pipeline]
 
-    def ask(self, depths: dict[str, int]) -> "Steady | None":
-        """The steady state with some FIFO depths replaced; None where the pipeline, or a pipeline that holds one word a kernel,
-        comes to a stop.
-        """
+    def steady(self, depths: dict[str, int], interval: int) -> "Steady":
+        """The steady state with some FIFO depths replaced; E402 becomes E321."""
         from flipflow.sim.schedule import steady  # noqa: PLC0415
 
-        pipeline = self.pipeline(depths)
         try:
-            if self.meetings():
-                steady([_one_word(entry) for entry in pipeline], *self._ends)
-            return steady(pipeline, *self._ends)
+            return steady(self.pipeline(depths), *self._ends, interval, _FRAMES)
         except FlipflowError as error:
-            if error.code != "E402":
-                raise
-            return None
+            raise _blocked(self.meetings) if error.code == "E402" else error from error
 
-    def cost(self, depths: dict[str, int]) -> tuple[float, float]:
-        """(cycles a frame, latency), without end where the pipeline comes to a stop."""
-        found = self.ask(depths)
-        return (float("inf"), float("inf")) if found is None else (found.ii, found.latency)
+    def keeps(self, depths: dict[str, int], interval: int, latency: int) -> bool:
+        """Whether no frame is late with some FIFO depths replaced."""
+        from flipflow.sim.schedule import keeps  # noqa: PLC0415
+
+        return keeps(self.pipeline(depths), *self._ends, interval, latency)
 
     def deepen_meetings(self) -> None:
         """Make the FIFOs where branches meet as deep as a frame."""
-        self.set({name: self.whole(name) for name in self.meetings()})
+        self.set({name: self.whole(name) for name in self.meetings})
 
-    def grow(self, target: int) -> None:
-        """Make FIFOs deeper until the target is met or nothing helps."""
-        found = self.ask({})
-        while found is not None and found.ii > target:
+    def grow(self, target: int) -> "Steady":
+        """Make FIFOs deeper until the target is met or nothing helps; returns the state with frames at the target's interval, or
+        where it is not met, as fast as they come.
+        """
+        found = self.steady({}, target)
+        if found.proven and found.ii == target:
+            return found
+        found = self.steady({}, 0)
+        while found.ii > target:
             full = [name for name in self.fifos if found.high_water[name] >= self.depth(name)]
-            grown = self._best_growth(full, found.period / found.frames)
+            grown = self._best_growth(full, found.pace)
             if not grown:
-                return
+                return found
             self.set(grown)
-            found = self.ask({})
-
-    def _pace(self, depths: dict[str, int]) -> float:
-        found = self.ask(depths)
-        return float("inf") if found is None else found.period / found.frames
+            found = self.steady({}, 0)
+        return self.steady({}, target)
 
     def _best_growth(self, full: list[str], now: float) -> dict[str, int]:
         """New depths: of the one full FIFO whose growth helps most, no deeper than helps; of all where no single one helps."""
-        trials = {name: self._pace({name: self.whole(name)}) for name in full}
+        trials = {name: self.steady({name: self.whole(name)}, 0).pace for name in full}
         name = min(trials, key=lambda key: trials[key], default=None)
         if name is not None and trials[name] < now:
             depth = self.depth(name)
             while depth < self.whole(name):
                 depth = min(2 * depth, self.whole(name))
-                if self._pace({name: depth}) <= trials[name]:
+                if self.steady({name: depth}, 0).pace <= trials[name]:
                     break
             return {name: depth}
         everything = {name: self.whole(name) for name in self.fifos}
-        if not full or self._pace(everything) >= now:
+        if not full or self.steady(everything, 0).pace >= now:
             return {}
         return {name: min(2 * self.depth(name), self.whole(name)) for name in full}
 
-    def shrink(self, found: "Steady") -> None:
-        """Give every FIFO that is not shallow anyway its smallest depth at which the schedule stays as `found`."""
-        limit = found.ii, found.latency
-        meetings = self.meetings()
-        for name in self.fifos:
-            least = LEAST_DEPTH if name in meetings else SHALLOW_DEPTH
-            if self.depth(name) <= least:
-                continue
-            # What it has held is enough for it: of the others, none has shrunk below what it needs.
-            enough = min(self.depth(name), max(least, found.high_water[name]))
-            if self.cost({name: enough}) > limit:
-                enough = self.depth(name)
-            while least < enough:
-                middle = (least + enough) // 2
-                if self.cost({name: middle}) <= limit:
+    def shrink(self, interval: int, found: "Steady") -> None:
+        """Give every FIFO its smallest depth at which no frame is late, down to the least that one should have."""
+        least = {name: LEAST_DEPTH if name in self.meetings else SHALLOW_DEPTH for name in self.fifos}
+        # With room for a beat more than it has held, a FIFO never refuses one: all goes as it went.
+        self.set({name: min(self.depth(name), max(least[name], found.high_water[name] + 1)) for name in self.fifos})
+        self._shrink_together(
+            [name for name in self.fifos if self.depth(name) > least[name]], least, interval, found.latency
+        )
+
+    def _shrink_together(self, names: list[str], least: dict[str, int], interval: int, latency: int) -> None:
+        """Shrink all of `names` to the least if that is enough, else either half of them; of a single one, find its depth."""
+        if not names:
+            return
+        if self.keeps({name: least[name] for name in names}, interval, latency):
+            self.set({name: least[name] for name in names})
+        elif len(names) > 1:
+            half = len(names) // 2
+            self._shrink_together(names[:half], least, interval, latency)
+            self._shrink_together(names[half:], least, interval, latency)
+        else:
+            (name,) = names
+            short, enough = least[name], self.depth(name)
+            while enough - short > 1:
+                middle = (short + enough) // 2
+                if self.keeps({name: middle}, interval, latency):
                     enough = middle
                 else:
-                    least = middle + 1
+                    short = middle
             self.set({name: enough})
+
+    def make_room(self) -> None:
+        """Make FIFOs before meetings deeper until branches do not block each other where every kernel holds one word."""
+        from flipflow.sim.schedule import full_fifos  # noqa: PLC0415
+
+        while self.meetings:
+            pipeline = [_one_word(entry) for entry in self.pipeline({})]
+            full = full_fifos(pipeline, *self._ends)
+            if full is None:
+                return
+            full = [name for name in full if name in self.meetings]
+            if all(self.depth(name) > self.whole(name) for name in full):
+                raise _blocked(self.meetings)
+            self.set({name: self.depth(name) + 1 for name in full})
+
+
+def _blocked(meetings: list[str]) -> FlipflowError:
+    what = f"branches block each other even with FIFOs of a whole frame before {', '.join(meetings)}."
+    fix = "This is no folding's fault; please report it with the network."
+    return FlipflowError("E321", what, "the stitched pipeline", fix)
 
 
 def _one_word(entry: dict[str, Any]) -> dict[str, Any]:

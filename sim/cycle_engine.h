@@ -28,9 +28,10 @@ namespace flipflow {
 
 // What a run is told. interval: a frame's beats are not offered before frame * interval. patience: with random stalls, cycles
 // without any movement after which the pipeline counts as stuck. every: all kernels are stepped in every cycle and nothing is
-// added up, as a check of the above. until_repeat: stop where all repeats itself.
+// added up, as a check of the above. until_repeat: stop where all repeats itself. latency, where it is not 0: stop where frame n
+// is not done in cycle latency + n * interval, counted from the first beat taken.
 struct Run {
-  int64_t frames, in_beats, out_beats, interval, patience;
+  int64_t frames, in_beats, out_beats, interval, latency, patience;
   double stall;
   uint64_t seed;
   bool every, until_repeat;
@@ -61,11 +62,13 @@ class Pipeline {
     Node &from = nodes_[source], &to = nodes_[sink];
     connect(from.output, from.outputs, port, {&to.kernel->in_ready, static_cast<int>(slot)});
     connect(to.input, to.inputs, slot, {&from.kernel->out_valid, static_cast<int>(port)});
-    from.consumers.push_back(sink);
-    to.producers.push_back(source);
+    from.several |= port > 0;
+    to.several |= slot > 0;
+    from.consumer == kNone ? void(from.consumer = sink) : from.consumers.push_back(sink);
+    to.producer == kNone ? void(to.producer = source) : to.producers.push_back(source);
   }
 
-  // Runs on until `frames` frames have left, nothing can move any more, or `slice` cycles are over.
+  // Runs on until `frames` frames have left, nothing can move any more, a frame is late, or `slice` cycles are over.
   int32_t run(const Run& to_do, int64_t slice) {
     if (wheel_.size() != nodes_.size()) {
       wheel_.resize(nodes_.size());
@@ -87,6 +90,7 @@ class Pipeline {
       }
       idle_ = worked || taken || delivers_ ? 0 : idle_ + 1;
       if (idle_ > 0 && !pass_time(to_do, end)) return kStopped;
+      if (to_do.latency > 0 && late(to_do)) return kLate;
     }
     return kMore;
   }
@@ -101,7 +105,7 @@ class Pipeline {
   const std::array<int64_t, 3>& activity(size_t kernel) const { return nodes_[kernel].activity; }
   int64_t idle() const { return idle_; }
 
-  static constexpr int32_t kStopped = 0, kDone = 1, kMore = 2;
+  static constexpr int32_t kStopped = 0, kDone = 1, kMore = 2, kLate = 3;
   int64_t cycle = 0, first_accept = -1, accepted = 0, produced = 0;
   int64_t steps = 0;  // of kernels, all together
   int64_t period_cycles = 0, period_frames = 0;  // of what repeats itself; 0: nothing yet
@@ -114,16 +118,19 @@ class Pipeline {
     int shift;
     Ports read() const { return (*ports >> shift) & 1; }
   };
+  static constexpr size_t kNone = ~size_t{0};
   enum Mode : uint8_t { kAwake, kStill, kInSpan, kInReadingSpan };
   struct Node {
     Kernel* kernel = nullptr;
     End input, output;                       // the first ones
-    std::vector<End> inputs, outputs;        // all of them, where there are several
-    std::vector<size_t> consumers, producers;
     int64_t at = 0;                          // its state is that of the start of this cycle
     Mode mode = kAwake;
     Activity doing = kWaiting;               // since then
+    bool several = false;                    // inputs or outputs
+    size_t consumer = kNone, producer = kNone;  // the first ones
     std::array<int64_t, 3> activity{};       // cycles of each
+    std::vector<End> inputs, outputs;        // all of them, where there are several
+    std::vector<size_t> consumers, producers;  // all but the first ones
   };
   // The pipeline at the end of a frame, all that happened until then, and all that the future depends on.
   struct Snapshot {
@@ -160,6 +167,12 @@ class Pipeline {
   // The cycle before which the source's next beat is not offered.
   int64_t release(const Run& to_do) const { return accepted / to_do.in_beats * to_do.interval; }
 
+  // Whether a frame that should be done is not.
+  bool late(const Run& to_do) const {
+    const auto frame = static_cast<int64_t>(completion.size());
+    return first_accept >= 0 && cycle > first_accept + to_do.latency + frame * to_do.interval;
+  }
+
   // Steps all kernels that are awake in this cycle; returns whether one of them moved.
   bool walk(bool every) {
     if (every) wheel_.wake_all();
@@ -173,25 +186,33 @@ class Pipeline {
     Kernel& kernel = *node.kernel;
     catch_up(node);
     ++steps;
-    const Ports out_ready = read(node.output, node.outputs);
+    const Ports in_valid = node.several ? read(node.input, node.inputs) : node.input.read();
+    const Ports out_ready = node.several ? read(node.output, node.outputs) : node.output.read();
     const Ports valid = kernel.out_valid, ready = kernel.in_ready;
-    const Flow flow = kernel.step(read(node.input, node.inputs), out_ready);
+    const Flow flow = kernel.step(in_valid, out_ready);
     kernel.in_ready = flow.ready;
     node.doing = flow.moved ? kBusy : (valid & ~out_ready) != 0 ? kStalled : kWaiting;
     ++node.activity[node.doing];
     node.at = cycle + 1;
-    if (kernel.out_valid != valid) {
-      for (const size_t sink : node.consumers) {
-        if (nodes_[sink].mode != kInSpan) wheel_.wake_next(sink);
-      }
+    if (kernel.out_valid != valid && node.consumer != kNone) {
+      wake_consumer(node.consumer);
+      for (const size_t sink : node.consumers) wake_consumer(sink);
     }
-    if (flow.ready != ready) {
-      for (const size_t source : node.producers) {
-        if (nodes_[source].mode <= kStill) wheel_.wake_now(source);
-      }
+    if (flow.ready != ready && node.producer != kNone) {
+      wake_producer(node.producer);
+      for (const size_t source : node.producers) wake_producer(source);
     }
     if (!every) lie_down(node, index, flow.stable);
     return flow.moved;
+  }
+
+  // A kernel whose input offers or withdraws a word from the next cycle on.
+  void wake_consumer(size_t index) {
+    if (nodes_[index].mode != kInSpan) wheel_.wake_next(index);
+  }
+  // A kernel whose output is taken, or refused, from this cycle on.
+  void wake_producer(size_t index) {
+    if (nodes_[index].mode <= kStill) wheel_.wake_now(index);
   }
 
   // Decides how long a kernel sleeps after its step.

@@ -37,12 +37,12 @@ FLIPFLOW_API int32_t flipflow_cycles_wire(void* handle, int64_t source, int64_t 
 }
 
 // Runs on for about `slice` cycles; the other arguments: see flipflow::Run. Returns 1 when all frames have left, 0 when nothing
-// can move any more, 2 when it is to be called again, -1 when the memory is used up.
+// can move any more, 2 when it is to be called again, 3 when a frame is late, -1 when the memory is used up.
 FLIPFLOW_API int32_t flipflow_cycles_run(void* handle, int64_t frames, int64_t in_beats, int64_t out_beats, int64_t interval,
-                                         int64_t patience, double stall, uint64_t seed, int32_t every, int32_t until_repeat,
+                                         int64_t latency, int64_t patience, double stall, uint64_t seed, int32_t every, int32_t until_repeat,
                                          int64_t slice) {
   try {
-    const flipflow::Run run{frames, in_beats, out_beats, interval, patience, stall, seed, every != 0, until_repeat != 0};
+    const flipflow::Run run{frames, in_beats, out_beats, interval, latency, patience, stall, seed, every != 0, until_repeat != 0};
     return static_cast<Pipeline*>(handle)->run(run, slice);
   } catch (...) {
     return -1;

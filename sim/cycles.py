@@ -17,7 +17,7 @@ from flipflow.errors import Exit, FlipflowError
 
 LIBRARY = "libflipflow_cycles.so"
 _SLICE = 1 << 22  # cycles between two chances to act on Ctrl-C, a fraction of a second
-_STOPPED, _DONE, _MORE = 0, 1, 2  # what flipflow_cycles_run returns
+_STOPPED, _DONE, _MORE, _LATE = 0, 1, 2, 3  # what flipflow_cycles_run returns
 
 _INT64_ARRAY = ctypes.POINTER(ctypes.c_int64)
 _HANDLE = ctypes.c_void_p
@@ -30,7 +30,7 @@ _SIGNATURES = {
     "wire": (ctypes.c_int32, (_HANDLE, _COUNT, _COUNT, _COUNT, _COUNT)),
     "run": (
         ctypes.c_int32,
-        (_HANDLE, *(_COUNT,) * 5, ctypes.c_double, ctypes.c_uint64, ctypes.c_int32, ctypes.c_int32, _COUNT),
+        (_HANDLE, *(_COUNT,) * 6, ctypes.c_double, ctypes.c_uint64, ctypes.c_int32, ctypes.c_int32, _COUNT),
     ),
     "counts": (None, (_HANDLE, _INT64_ARRAY)),
     "completion": (None, (_HANDLE, _INT64_ARRAY)),
@@ -43,7 +43,8 @@ _SIGNATURES = {
 class Job:
     """What a pipeline is to do: `frames` frames of in_beats beats in and out_beats out.
 
-    interval: cycles before which the next frame's beats are not offered (0: beats are offered all the time). stall, seed: as of
+    interval: cycles before which the next frame's beats are not offered (0: beats are offered all the time). latency: where it is
+    not 0, frame n must be done in cycle latency + n * interval, counted from the first beat taken. stall, seed: as of
     `flipflow.sim.cycle_model.predict`. patience: with stalls, cycles without movement after which a pipeline counts as stuck.
     every: step every kernel in every cycle, as a check of what is otherwise left out. until_repeat: stop where the state at the
     end of a frame equals that at the end of an earlier one.
@@ -53,6 +54,7 @@ class Job:
     in_beats: int
     out_beats: int
     interval: int = 0
+    latency: int = 0
     patience: int = 10_000  # far more than any chain of stages or random stall can hold
     stall: float = 0.0
     seed: int = 0
@@ -103,7 +105,9 @@ class Pipeline:
             self._library.flipflow_cycles_free(self._handle)
 
     def run(self, job: Job, cycles: int | None = None) -> bool | None:
-        """Run until all frames have left (True), nothing can move any more (False), or about `cycles` more are over (None)."""
+        """Run until all frames have left (True), nothing can move any more or a frame is late (False), or about `cycles` more are
+        over (None).
+        """
         state, end = _MORE, None if cycles is None else self.cycle + cycles
         while state == _MORE and (end is None or self.cycle < end):
             span = _SLICE if end is None else min(_SLICE, end - self.cycle)

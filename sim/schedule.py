@@ -24,7 +24,7 @@ class Steady:
 
     period, frames: so many frames leave every `period` cycles. latency: of the first frame, as of `cycle_model.Prediction`.
     high_water: the most words each FIFO ever holds. proven: the state has repeated itself; otherwise period is what the second
-    half of 192 frames took.
+    half of the frames took.
     """
 
     period: int
@@ -34,24 +34,53 @@ class Steady:
     proven: bool
 
     @property
+    def pace(self) -> float:
+        """Cycles a frame."""
+        return self.period / self.frames
+
+    @property
     def ii(self) -> int:
         """Cycles a frame, rounded up."""
         return -(-self.period // self.frames)
 
 
-def steady(pipeline: Sequence[Mapping[str, Any]], in_beats: int, out_beats: int, interval: int = 0) -> Steady:
-    """Run `pipeline` until it repeats itself; arguments and errors as of `cycle_model.predict`."""
+def steady(
+    pipeline: Sequence[Mapping[str, Any]], in_beats: int, out_beats: int, interval: int = 0, frames: int = _MOST_FRAMES
+) -> Steady:
+    """Run `pipeline` until it repeats itself, for at most `frames` frames; arguments and errors as of `cycle_model.predict`."""
     checked = check(pipeline, in_beats, out_beats)
     chain = start(checked)
-    if not chain.run(cycles.Job(_MOST_FRAMES, in_beats, out_beats, interval, until_repeat=True)):
+    if not chain.run(cycles.Job(frames, in_beats, out_beats, interval, until_repeat=True)):
         raise stuck(pipeline, checked, chain)
     completion = chain.completion()
     water = dict(zip(checked.fifos, chain.high_water(), strict=True))
     latency = int(completion[0]) - chain.first_accept
     if chain.period_frames:
         return Steady(chain.period_cycles, chain.period_frames, latency, water, True)
-    half = _MOST_FRAMES // 2
-    return Steady(int(completion[-1] - completion[half - 1]), _MOST_FRAMES - half, latency, water, False)
+    half = frames // 2
+    return Steady(int(completion[-1] - completion[half - 1]), frames - half, latency, water, False)
+
+
+def keeps(pipeline: Sequence[Mapping[str, Any]], in_beats: int, out_beats: int, interval: int, latency: int) -> bool:
+    """Whether every frame n, offered in cycle n * interval, leaves within `latency` cycles, for ever; False for a deadlock, too.
+
+    Raises: FlipflowError E400, E401, E411, as `cycle_model.predict`.
+    """
+    chain = start(check(pipeline, in_beats, out_beats))
+    job = cycles.Job(_MOST_FRAMES, in_beats, out_beats, interval, latency, until_repeat=True)
+    return bool(chain.run(job)) and chain.period_cycles == chain.period_frames * interval > 0
+
+
+def full_fifos(pipeline: Sequence[Mapping[str, Any]], in_beats: int, out_beats: int, frames: int = 2) -> list[str] | None:
+    """FIFOs that are full where the pipeline comes to a stop before so many frames have left it; None if it does not.
+
+    Raises: FlipflowError E400, E401, E411, as `cycle_model.predict`.
+    """
+    checked = check(pipeline, in_beats, out_beats)
+    chain = start(checked)
+    if chain.run(cycles.Job(frames, in_beats, out_beats)):
+        return None
+    return [name for name, full in zip(checked.fifos, chain.full(), strict=True) if full]
 
 
 @dataclass(frozen=True)
