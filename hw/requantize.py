@@ -44,7 +44,8 @@ class Line:
         value = sums >> self.shift
         if self.even:
             value = np.where(sums & ((1 << self.shift) - 1) == 0, value & ~1, value)
-        return np.clip(value, minimum, maximum)
+        clipped: Ints = np.clip(value, minimum, maximum)
+        return clipped
 
     def attributes(self, in_dtype: str) -> dict[str, int]:
         """Attributes of the kernel Requantize that follow from the line, for inputs of a qonnx datatype.

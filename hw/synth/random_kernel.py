@@ -226,9 +226,10 @@ def _lines(values: Attributes, rng: np.random.Generator) -> Params:
     if values["Even"] not in (0, 1) or not values["Even"] <= values["Shift"] <= _MOST_LINE_BITS:
         what = f"Even {values['Even']} with Shift {values['Shift']} is not for a line."
         raise FlipflowError("E364", what, "Shift", f"Give a Shift up to {_MOST_LINE_BITS}, and of at least 1 for Even.")
-    values |= Line(*numbers, values["Shift"], bool(values["Even"])).attributes(values["inputDataType"])
+    factor, offset = numbers
+    values |= Line(factor, offset, values["Shift"], bool(values["Even"])).attributes(values["inputDataType"])
     _range(values, rng)
-    return {"factor": numbers[0], "offset": numbers[1]}
+    return {"factor": factor, "offset": offset}
 
 
 def _range(values: Attributes, rng: np.random.Generator) -> Params:
