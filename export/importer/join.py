@@ -38,7 +38,9 @@ def write_add(
         state.problem(node, "E222", what, _REMEDY)
     state.go(left)
     state.builder.join("Add", (left.tensor, right.tensor), left.shape, label(node))
-    state.activation = Activation(one, bipolar=False, summed=True)
+    ranges = tuple((place.activation.low, place.activation.high) for place in places if place.activation is not None)
+    low, high = (sum(ends) for ends in zip(*ranges, strict=True))
+    state.activation = Activation(one, False, low, high, (ranges[0], ranges[1]))
     if after.shape != state.view.shape:
         state.view = indices(state.builder.shape)
     return True
@@ -48,17 +50,19 @@ def _require_saturated(
     state: WriterState, node: onnx.NodeProto, places: tuple[Place, Place], names: tuple[str, str]
 ) -> bool:
     for place, name in zip(places, names, strict=True):
-        if place.activation is not None and place.activation.summed:
-            require_saturated(state, node, f"{name!r}")
+        if place.activation is not None and place.activation.summed is not None:
+            require_saturated(state, node, name, place.activation)
             return False
     return True
 
 
-def require_saturated(state: WriterState, node: onnx.NodeProto, tensor: str) -> None:
+def require_saturated(state: WriterState, node: onnx.NodeProto, tensor: str, activation: Activation) -> None:
     """Note that a sum of two tensors reaches `node` as it is (E224)."""
+    ranges = " and ".join(f"{low}..{high}" for low, high in activation.summed or ())
     state.problem(
         node,
         "E224",
-        f"its input {tensor} is a sum of two tensors that no quantizer has brought back to their range.",
+        f"its input {tensor!r} is a sum of two tensors that no quantizer has brought back to their range: it can reach "
+        f"{activation.low}..{activation.high}, they lie in {ranges}.",
         "Put a QuantIdentity of the same scale behind the addition: it saturates, in training too.",
     )

@@ -148,8 +148,8 @@ def _layer_weight(state: WriterState, node: onnx.NodeProto, name: str) -> QuantW
         state.problem(
             node, "E212", "its input is not quantized.", "Put a QuantIdentity (sign or fixed point) before every layer."
         )
-    elif state.activation.summed:
-        require_saturated(state, node, repr(node.input[0]))
+    elif state.activation.summed is not None:
+        require_saturated(state, node, node.input[0], state.activation)
     weight = state.weights.get(name)
     if weight is None and name in state.refused:
         return None

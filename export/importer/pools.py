@@ -36,8 +36,8 @@ def _sum_pool(state: WriterState, node: onnx.NodeProto, before: np.ndarray, afte
     if state.activation is None:
         fix = "Put a QuantIdentity before the pool: sums of integers are exact, sums of floats are not."
         state.problem(node, "E212", "its input is not quantized.", fix)
-    elif state.activation.summed:
-        require_saturated(state, node, repr(node.input[0]))
+    elif state.activation.summed is not None:
+        require_saturated(state, node, node.input[0], state.activation)
     elif before.ndim != 4 or not state.require_plain(node):
         return
     operands, own = _reduction(state, node) if node.op_type.startswith("Reduce") else _average(state, node, before)

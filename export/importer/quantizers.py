@@ -63,6 +63,8 @@ def write_quantizer(state: WriterState, node: onnx.NodeProto) -> None:
     state.activation = Activation(scale or 1.0, bipolar)
     if scale is None:
         return
+    if not bipolar:
+        state.activation = Activation(scale, False, *_range(state, node))
     operands = [state.builder.constant("scale", np.array(scale, np.float32))]
     attrs = {} if bipolar else _quant_attributes(node)
     if not bipolar:
@@ -73,6 +75,15 @@ def write_quantizer(state: WriterState, node: onnx.NodeProto) -> None:
     state.builder.append(op_type, tuple(operands), state.builder.shape, label(node), attributes=attrs)
     if state.view.shape != state.builder.shape and state.view.size != int(np.prod(state.builder.shape)):
         state.view = indices(state.builder.shape)
+
+
+def _range(state: WriterState, node: onnx.NodeProto) -> tuple[int, int]:
+    """Smallest and largest integer of a Quant."""
+    attrs = ops.attributes(node)
+    bits, narrow = int(state.constants[node.input[3]].reshape(-1)[0]), int(bool(attrs.get("narrow", 0)))
+    if attrs.get("signed", 1):
+        return narrow - 2 ** (bits - 1), 2 ** (bits - 1) - 1
+    return 0, 2**bits - 1 - narrow
 
 
 def _is_bipolar(state: WriterState, node: onnx.NodeProto) -> bool:

@@ -13,11 +13,15 @@ from flipflow.export.problems import Problems
 
 @dataclass(frozen=True)
 class Activation:
-    """Quantization of a tensor. summed: it is the sum of two, and may have left the range of both."""
+    """Quantization of a tensor, whose integers lie in low..high. summed: of two tensors within both of these ranges, it is the
+    sum, and may have left them.
+    """
 
     scale: float
     bipolar: bool
-    summed: bool = False
+    low: int = -1
+    high: int = 1
+    summed: tuple[tuple[int, int], tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True)
