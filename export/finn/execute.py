@@ -109,7 +109,8 @@ def run_nodes(model: Any, images: NDArray[Any]) -> Iterator[tuple[NodeProto, Flo
 
 
 def _run(model: Any, node: NodeProto, inputs: list[Floats]) -> Floats:
-    x, own = inputs[0], {"MaxMinPool": MaxMinPool, "SumPool": SumPool, "SaturatingAdd": SaturatingAdd}
+    x = inputs[0]
+    own: dict[str, Any] = {"MaxMinPool": MaxMinPool, "SumPool": SumPool, "SaturatingAdd": SaturatingAdd}
     if node.op_type in own:
         result: Floats = own[node.op_type](node).compute(*inputs)
         return result

@@ -215,9 +215,9 @@ class _Walk:
             if starts[y] != 1:
                 yield Stage(item.head, item.sources, Segment((), 0, None, y), y, item.position)
         for segment, end, position in self.segments:
-            item = self.heads.get(segment.source) if starts[segment.source] == 1 else None
-            if item is not None:
-                yield Stage(item.head, item.sources, segment, end, item.position)
+            own = self.heads.get(segment.source) if starts[segment.source] == 1 else None
+            if own is not None:
+                yield Stage(own.head, own.sources, segment, end, own.position)
             else:
                 yield Stage(None, (segment.source,), segment, end, position)
 

@@ -37,7 +37,8 @@ def _weights(net: Net, flow: Flow, node: Any) -> Ints:
     if weights is None or weights.ndim != 2 or weights.shape[0] != flow.shape[-1]:
         raise refuse(node, f"its weights are no constant [{flow.shape[-1]}, M].")
     bits = node.op_type == "XnorPopcountMatMul"
-    return np.rint(2 * weights - 1 if bits else weights).astype(np.int64)
+    integers: Ints = np.rint(2 * weights - 1 if bits else weights).astype(np.int64)
+    return integers
 
 
 def _reach(weights: Ints, flow: Flow) -> tuple[Ints, Ints]:
