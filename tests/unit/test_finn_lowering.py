@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
+from flipflow.errors import FlipflowError
 from flipflow.export.finn import evaluate, thresholds
 from flipflow.export.finn.assemble import assemble
 from flipflow.export.finn.environment import quiet
@@ -263,6 +264,38 @@ def test_chunked_evaluation_gives_the_same_file(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(thresholds, "GROUP", 30000)
     lower(path, tmp_path / "b.onnx")
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+def _searchable() -> Net:
+    """Chains that keep order: rising and falling, with pools between, clipped and constant channels, several levels."""
+    net = Net([1, 2, 8, 7], seed=12).quant(8).conv(6, bits=4).bn(900, gamma=[1.0, -2.0, 0.0, 0.3, -1.0, 5.0])
+    net.node("Clip", net.const(-1.5), net.const(1.25)).pool(2, 1).quant(5, 0.25, 1)
+    net.conv(5, 3, 1, 1, bits=3).pool(2).bn(60, gamma=[-1.0, 1.0, -0.5, 2.0, 0.0]).quant(4, 0.5, 0, 1, "FLOOR")
+    net.node("Neg").node("Sub", net.const(-3.0)).sign()
+    return net.flatten().linear(3)
+
+
+def test_searched_thresholds_are_the_enumerated_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _searchable().save(tmp_path / "n.onnx")
+    lower(path, tmp_path / "a.onnx")
+    enumerated: list[bool] = []
+    genuine = thresholds._derive_part
+    monkeypatch.setattr(thresholds, "_derive_part", lambda *given: enumerated.append(True) or genuine(*given))
+    monkeypatch.setattr(thresholds, "SEARCHED", 0)
+    lower(path, tmp_path / "b.onnx")
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+    assert not enumerated
+
+
+def test_search_is_given_up_where_a_chain_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were an operator listed as ordered that is not, samples would tell, and the whole chain be looked at."""
+    monkeypatch.setattr(thresholds, "SEARCHED", 0)
+    monkeypatch.setattr(evaluate, "ORDERED", evaluate.ORDERED | {"Abs"})
+    net = Net([1, 9]).quant(8).linear(6).node("Abs")
+    path = net.node("Sub", net.const(300.0)).sign().linear(3).save(tmp_path / "n.onnx")
+    with pytest.raises(FlipflowError) as caught:
+        lower(path, tmp_path / "s.onnx")
+    assert caught.value.code == "E259"
 
 
 def compare_random(seed: int, folder: Path, count: int) -> None:

@@ -10,6 +10,7 @@ from finn_nets import Net, nhwc, random_images
 from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
+from qonnx.custom_op.registry import getCustomOp
 
 from flipflow.export.finn.execute import execute
 from flipflow.export.finn.streamline import lower
@@ -231,3 +232,27 @@ def test_layers_are_in_the_order_of_the_file(tmp_path: Path) -> None:
     assert [layer.source for layer in report.layers[:-1]] == convolutions
     assert [layer.fan_in for layer in report.layers] == [18, 36, 4, 36, 120]
     check(net, tmp_path, scale=0.25)
+
+
+def test_streamlined_branches_run_under_qonnx(tmp_path: Path) -> None:
+    """Additions and sums are ordinary qonnx custom ops, and qonnx infers their datatypes as they are annotated."""
+    net, stream, _ = stem(12, bits=5)
+    net.sign().conv(4, 3, 1, 1).bn(6).quant(4, 0.25, 1).node("Add", stream)
+    total, shape = net.end, list(net.shape)
+    net.quant(5, 0.25, 1)
+    narrow = net.end
+    at(net, total, shape).quant(6, 0.25, 1).node("Add", narrow).quant(5, 0.25, 1)
+    net.node("GlobalAveragePool", shape=[1, 4, 1, 1]).quant(6, 0.25, 1).flatten().linear(3)
+    streamlined, _ = check(net, tmp_path, scale=0.25)
+    image = nhwc(random_images(net, 1)).astype(np.float32)
+    (found,) = execute_onnx(streamlined, {"global_in": image}).values()
+    np.testing.assert_array_equal(found.astype(np.int64), execute(streamlined, image))
+    # INT5 + INT4: -24..22; saturated to -16..15; 30 pixels of that: -480..450
+    kinds_of = {"SaturatingAdd": ["INT6", "INT5"], "SumPool": ["INT10"]}
+    for op, wanted in kinds_of.items():
+        made = [node for node in streamlined.graph.node if node.op_type == op]
+        assert [streamlined.get_tensor_datatype(node.output[0]).name for node in made] == wanted
+        for node in made:
+            annotated = streamlined.get_tensor_datatype(node.output[0])
+            getCustomOp(node).infer_node_datatype(streamlined)
+            assert streamlined.get_tensor_datatype(node.output[0]) == annotated
