@@ -24,6 +24,7 @@ module sum_pool #(
 );
   localparam int unsigned FoldAddrW = (WordsPerPixel > 1) ? $clog2(WordsPerPixel) : 1;
   localparam int unsigned TapWidth  = (Taps > 1) ? $clog2(Taps) : 1;
+  localparam int unsigned ManyWords = 16;  // what one row of LUT RAM holds
 
   if (Elems < 1 || ElemBits < 1 || Taps < 1 || WordsPerPixel < 1) begin : gen_check_size
     $error("sum_pool: Elems, ElemBits, Taps and WordsPerPixel must be at least 1");
@@ -67,14 +68,13 @@ module sum_pool #(
   end
 
   // The sum so far. Of several words a pixel, that of the next one is read while this one's is written, so that the memory
-  // may be a block RAM.
+  // may be a block RAM; of many, that of the one after it, because a block RAM is slow.
   if (WordsPerPixel > 1) begin : gen_memory
     logic [Elems*SumBits-1:0] mem_q [WordsPerPixel];
     logic [Elems*SumBits-1:0] old_q;
-    logic [FoldAddrW-1:0]     fold_q, next;
+    logic [FoldAddrW-1:0]     fold_q, next, read_addr;
     assign fold_last = fold_q == FoldAddrW'(WordsPerPixel - 1);
     assign next      = fold_last ? '0 : fold_q + FoldAddrW'(1);
-    assign old       = old_q;
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
         fold_q <= '0;
@@ -85,8 +85,21 @@ module sum_pool #(
     always_ff @(posedge clk_i) begin
       if (fire) begin
         mem_q[fold_q] <= sum;
-        old_q         <= mem_q[next];
+        old_q         <= mem_q[read_addr];
       end
+    end
+    if (WordsPerPixel > ManyWords) begin : gen_ahead
+      logic [Elems*SumBits-1:0] ahead_q;
+      always_ff @(posedge clk_i) begin
+        if (fire) begin
+          ahead_q <= old_q;
+        end
+      end
+      assign old       = ahead_q;
+      assign read_addr = (next == FoldAddrW'(WordsPerPixel - 1)) ? '0 : next + FoldAddrW'(1);
+    end else begin : gen_next
+      assign old       = old_q;
+      assign read_addr = next;
     end
   end else begin : gen_register
     logic [Elems*SumBits-1:0] sum_q;

@@ -126,6 +126,8 @@ CASES = [
     sums(1, 8, True, 4, 1, 10),
     sums(3, 4, False, 9, 2, 8),
     sums(2, 5, True, 6, 5, 8),
+    sums(1, 4, True, 3, 16, 6),
+    sums(2, 4, True, 3, 17, 6),
     sums(1, 3, False, 1, 3, 3),
     sums(1, 1, False, 64, 4, 7),
     zeros(4, 1, 2, 3),
