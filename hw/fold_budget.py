@@ -1,11 +1,11 @@
 """What a folding may use on a board, and why none can be had: which resource or layer binds, and the best that is reachable."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flipflow.errors import FlipflowError
 from flipflow.hw.boards import Part, board_names, find_board, flow_of, load_board
-from flipflow.hw.fold_cost import WEIGHTS, Cost
+from flipflow.hw.fold_cost import Cost
 from flipflow.hw.fold_optimum import RESOURCES, Budget, Deadline, Folding, cheapest, fastest
 from flipflow.hw.fold_problem import Problem
 
@@ -81,23 +81,25 @@ def refusal(problem: Problem, asked: Asked, deadline: Deadline) -> FlipflowError
 
 
 def shortage(problem: Problem, cycles: int, budget: Budget, deadline: Deadline) -> str:
-    """What the budget has too little of at a pace: the least of each resource that is over it by itself; where none is, what
-    the cheapest folding takes.
+    """What the budget has too little of at a pace: the least of each resource that is over it by itself; where none is, the
+    least of each while the others are kept to.
     """
     limited = [key for key in RESOURCES if getattr(budget, key) is not None]
-    least = {key: _least(problem, cycles, Cost(**{key: 1}), deadline) for key in limited}
-    over = [key for key in limited if getattr(least[key], key) > getattr(budget, key)]
+    least = {key: cheapest(problem, cycles, Budget(), deadline, Cost(**{key: 1})) for key in limited}
+    over = [key for key in limited if _amount(least[key], key) > getattr(budget, key)]
     if over:
-        return "at least " + " and ".join(_used(getattr(least[key], key), key, budget) for key in over)
-    cost = _least(problem, cycles, WEIGHTS, deadline)
-    each = " and ".join(_used(getattr(cost, key), key, budget) for key in limited)
-    return f"{each} at the least cost, and nothing takes less of the one without more of the other"
+        return "at least " + " and ".join(_used(_amount(least[key], key), key, budget) for key in over)
+    kept = {
+        key: cheapest(problem, cycles, replace(budget, **{key: None}), deadline, Cost(**{key: 1})) for key in limited
+    }
+    short = [f"{_used(_amount(kept[key], key), key, budget)}" for key in limited if kept[key] is not None]
+    if short:
+        return f"at least {' or '.join(short)} while the rest is kept to"
+    return "more of everything at once"
 
 
-def _least(problem: Problem, cycles: int, weights: Cost, deadline: Deadline) -> Cost:
-    found = cheapest(problem, cycles, Budget(), deadline, weights)
-    assert found is not None  # a pace of the problem's, and nothing is limited
-    return found.cost
+def _amount(found: Folding | None, key: str) -> int:
+    return 0 if found is None else int(getattr(found.cost, key))
 
 
 def _used(amount: int, key: str, budget: Budget) -> str:

@@ -130,6 +130,22 @@ def test_a_budget_that_nothing_fits(run: Path, verb: Verb) -> None:
     assert "ulx3s-85f" in said  # which would hold it
 
 
+def test_limits_that_are_short_together(run: Path, verb: Verb) -> None:
+    """Each is enough by itself, and the message says the least of either while the other is kept to."""
+    alone = json.loads(verb(run, "--luts", 590, "--json")), json.loads(verb(run, "--brams", 0, "--json"))
+    assert alone[0]["bram"] > 0
+    said = verb(run, "--luts", 590, "--brams", 0, code=2)
+    assert "E331" in said
+    short = re.search(
+        r"takes at least (\d+) LUT4s \(590 are allowed\) or (\d) 18-kbit block RAMs \(0 are allowed\)", said
+    )
+    assert short
+    luts, blocks = (int(value) for value in short.groups())
+    assert json.loads(verb(run, "--luts", luts, "--brams", 0, "--json"))["lut"] == luts
+    assert json.loads(verb(run, "--luts", 590, "--brams", blocks, "--json"))["bram"] == blocks
+    assert "E331" in verb(run, "--luts", luts - 1, "--brams", 0, code=2)
+
+
 def test_boards(run: Path, verb: Verb) -> None:
     part = load_board("ulx3s-25f").part
     budget = board_budget("ulx3s-25f", 6 * 6 * 2 * 4)
