@@ -97,14 +97,17 @@ def _finn(network: Network, integers: np.ndarray) -> list[np.ndarray]:
     from flipflow.export.finn.ops import annotation  # noqa: PLC0415
 
     model = load(network.run_dir / "streamlined.onnx")
+    source = model.graph.input[0].name
+    bits = network.net.input.bipolar and annotation(model.graph, source) == "BINARY"
     found: list[np.ndarray] = []
-    before = integers.astype(np.int64)
+    # By tensor; what only moves data stands for what it moves.
+    known = {source: (integers + 1) // 2 if bits else integers}
     for node, value in run_nodes(model, integers):
+        before = known[node.input[0]]
         if node.op_type in ("XnorPopcountMatMul", "MatMul"):
-            found.append(before)
-        if node.op_type not in _MOVED:
-            bits = annotation(model.graph, node.output[0]) == "BINARY"
-            before = np.rint(2 * value - 1 if bits else value).astype(np.int64)
+            signs = 2 * before - 1 if node.op_type == "XnorPopcountMatMul" else before
+            found.append(np.rint(signs).astype(np.int64))
+        known[node.output[0]] = before if node.op_type in _MOVED else value
     return found
 
 

@@ -24,6 +24,8 @@ from flipflow.export.torch_export import export_module
 from flipflow.hw.build import execute_folded
 from flipflow.hw.convert import convert
 from flipflow.sim import reference
+from flipflow.sim.levels import Network
+from flipflow.sim.taps import layer_names, taps
 from flipflow.train.models import build_model
 from flipflow.train.resnet import ResidualUnit
 from tests.deployable_networks import INPUT_SHAPES, random_network, settle
@@ -137,6 +139,17 @@ def check_hardware(net: IntegerNet, images: np.ndarray, folder: Path) -> None:
     np.testing.assert_array_equal(execute_folded(kernels, integers), logits)
 
 
+def check_taps(net: IntegerNet, images: np.ndarray, folder: Path) -> None:
+    """What enters every layer is the same in the file, the integer net and the streamlined graph, in one order."""
+    (folder / "model.onnx").rename(folder / "model.qonnx.onnx")
+    net.save(folder / "integer.json", folder / "integer.npz")
+    network = Network(folder)
+    wanted = taps(network, "integer", images)
+    for level in ("qonnx", "finn"):
+        for name, one, other in zip(layer_names(network), wanted, taps(network, level, images), strict=True):
+            np.testing.assert_array_equal(other.reshape(one.shape), one, err_msg=f"{level}: {name}")
+
+
 @st.composite
 def deployable_networks(draw: st.DrawFn) -> dict[str, Any]:
     return {
@@ -179,6 +192,7 @@ def test_narrow_forms_of_the_papers_networks(name: str, tmp_path: Path) -> None:
     assert [len(config.layers), *config.blocks] == [len(full.layers), *full.blocks]
     assert net.is_chain == (name == "vggsmall")
     check_hardware(net, random_images(shape, 2, 3), tmp_path)
+    check_taps(net, random_images(shape, 2, 3), tmp_path)
 
 
 @pytest.mark.slow
