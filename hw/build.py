@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from flipflow.hw.fifo_sizing import size_fifos
 from flipflow.hw.folding import FoldRequest, LayerFold, fold
 from flipflow.hw.graph import SINK, SOURCE, kernels_of, load_model
 from flipflow.hw.stitch import stitch
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -38,22 +41,27 @@ class BuildReport:
         return self.clock_mhz * 1e6 / self.ii
 
 
-def build(streamlined: Path, run_dir: Path, request: FoldRequest, name: str | None = None) -> BuildReport:
+def build(
+    streamlined: Path, run_dir: Path, request: FoldRequest, name: str | None = None, progress: Progress | None = None
+) -> BuildReport:
     """Write folded.onnx, rtl/ and accelerator.json into run_dir, each whole or not at all, accelerator.json last.
 
+    progress: called with the FIFOs whose depth is found, and all.
     Raises: FlipflowError E300 (no such file, no ONNX file), E301, E302 (see convert), and those of build_kernels.
     """
-    return build_kernels(convert(load_model(streamlined)), run_dir, request, name)
+    return build_kernels(convert(load_model(streamlined)), run_dir, request, name, progress)
 
 
-def build_kernels(model: Any, run_dir: Path, request: FoldRequest, name: str | None = None) -> BuildReport:
+def build_kernels(
+    model: Any, run_dir: Path, request: FoldRequest, name: str | None = None, progress: Progress | None = None
+) -> BuildReport:
     """Build an unfolded kernel graph (which is folded in place).
 
     Raises: FlipflowError E303-E305 (see fold), E306, E321 (see size_fifos), E307 (run_dir cannot be written).
     """
     layers = fold(model, request)
     stitched = stitch(model)
-    timing = size_fifos(stitched)
+    timing = size_fifos(stitched, progress)
     name = name or run_dir.resolve().name
     modules = emit.modules_of(stitched)
     texts = {**emit.sources(modules), **emit.memories(modules)}

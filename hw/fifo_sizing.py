@@ -11,6 +11,7 @@ longer one. Whether that happens depends on the room in the kernels between, not
 stages hold depends on the gaps between its words. So depths must also do where every kernel holds one word only.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +40,21 @@ class Timing:
     high_water: dict[str, int]
 
 
-def size_fifos(model: Any) -> Timing:
-    """Set the FIFO depths of a stitched graph (in place).
+def size_fifos(model: Any, progress: Callable[[int, int], None] | None = None) -> Timing:
+    """Set the FIFO depths of a stitched graph (in place). progress: called with the FIFOs that have their depth, and all.
 
     Raises: FlipflowError E306 where even FIFOs of a whole frame do not bring its interval to that of its slowest kernel;
     E321 where branches block each other even then.
     """
-    sizer = _Sizer(model)
+    done = 0
+
+    def tell(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress is not None:
+            progress(done, len(sizer.fifos))
+
+    sizer = _Sizer(model, tell)
     pace = max(sizer.ops, key=lambda op: op.get_exp_cycles())
     interval = pace.get_exp_cycles()
     sizer.deepen_meetings()
@@ -73,11 +82,13 @@ def shallow_fifos(model: Any, wanted: Timing) -> list[str]:
 class _Sizer:
     """FIFO depths of a graph, and the cycle model's answers to them."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, tell: Callable[[int], None] = lambda _: None) -> None:
         self.ops: list[KernelOp] = kernels_of(model)
         self.fifos = {op.name: op for op in self.ops if op.onnx_node.op_type == "Fifo"}
         inputs = inputs_of(model)
         self.meetings = [name for op in self.ops if len(op.in_streams()) > 1 for name in inputs[op.name]]
+        self.tell = tell  # how many FIFOs more have their depth
+        self._last = 0
         self._pipeline = pipeline_of(model)
         self._ends = self.ops[0].in_stream().beats, self.ops[-1].out_stream().beats
 
@@ -156,9 +167,9 @@ class _Sizer:
         least = {name: LEAST_DEPTH if name in self.meetings else SHALLOW_DEPTH for name in self.fifos}
         # With room for a beat more than it has held, a FIFO never refuses one: all goes as it went.
         self.set({name: min(self.depth(name), max(least[name], found.high_water[name] + 1)) for name in self.fifos})
-        self._shrink_together(
-            [name for name in self.fifos if self.depth(name) > least[name]], least, interval, found.latency
-        )
+        names = [name for name in self.fifos if self.depth(name) > least[name]]
+        self.tell(len(self.fifos) - len(names))
+        self._shrink_together(names, least, interval, found.latency)
 
     def _shrink_together(self, names: list[str], least: dict[str, int], interval: int, latency: int) -> None:
         """Shrink all of `names` to the least if that is enough, else either half of them; of a single one, find its depth."""
@@ -166,20 +177,29 @@ class _Sizer:
             return
         if self.keeps({name: least[name] for name in names}, interval, latency):
             self.set({name: least[name] for name in names})
+            self.tell(len(names))
         elif len(names) > 1:
             half = len(names) // 2
             self._shrink_together(names[:half], least, interval, latency)
             self._shrink_together(names[half:], least, interval, latency)
         else:
-            (name,) = names
-            short, enough = least[name], self.depth(name)
-            while enough - short > 1:
-                middle = (short + enough) // 2
-                if self.keeps({name: middle}, interval, latency):
-                    enough = middle
-                else:
-                    short = middle
-            self.set({name: enough})
+            self._shrink_one(names[0], least[names[0]], interval, latency)
+            self.tell(1)
+
+    def _shrink_one(self, name: str, short: int, interval: int, latency: int) -> None:
+        """Give a FIFO its smallest depth, which is above `short`. Many are alike: the last depth found is tried first."""
+        enough = self.depth(name)
+        trials = [self._last, self._last - 1]
+        while enough - short > 1:
+            depth = trials.pop(0) if trials else (short + enough) // 2
+            if not short < depth < enough:
+                continue
+            if self.keeps({name: depth}, interval, latency):
+                enough = depth
+            else:
+                short = depth
+        self._last = enough
+        self.set({name: enough})
 
     def make_room(self) -> None:
         """Make FIFOs before meetings deeper until branches do not block each other where every kernel holds one word."""

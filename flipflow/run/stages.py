@@ -102,7 +102,12 @@ def _build(context: Context) -> None:
     layers = {name: fold.model_dump(exclude_none=True) for name, fold in goal.layers.items()}
     context.reporter.progress("build", 0, 1, "folding and RTL")
     request = FoldRequest(fps=goal.fps, clock_mhz=clock, cycles=goal.cycles, layers=layers)
-    report = build(context.run_dir / STREAMLINED, context.out, request, name=context.run_dir.resolve().name)
+
+    def sizing(done: int, total: int) -> None:
+        context.reporter.progress("build", done, total, "sizing FIFOs")
+
+    name = context.run_dir.resolve().name
+    report = build(context.run_dir / STREAMLINED, context.out, request, name, sizing)
     context.reporter.progress("build", 1, 1, "done")
     context.reporter.message(
         f"accelerator: {report.ii} cycles an image ({report.fps:,.0f} images/s at {clock:g} MHz), "
