@@ -7,6 +7,7 @@ makes of them on average. Constants that were fitted say so where they are; docs
 beside its synthesis.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import expm1
 
@@ -18,6 +19,8 @@ _STEER_COST, _ROM_BIT_COST = 0.5, 1 / 16
 _LUTRAM_LUTS = 6
 # LUTs that a block RAM must save to be worth it. There are 402 LUT4s for each in an ECP5-85F, but few designs use all blocks.
 _LUTS_SAVED = 48
+# Rows of a ROM in block RAM: each has registers of its own.
+_MOST_ROWS = 99
 # Adders up to this width are gates, wider ones carry chains.
 _GATE_WIDTH = 4
 
@@ -70,7 +73,35 @@ def lut_ram(depth: int, width: int) -> Storage:
 def rom(depth: int, width: int, in_blocks: bool | None = None) -> Storage:
     """A ROM with a registered read port, of random contents. in_blocks: in block RAM or in LUTs; None: see rom_in_blocks."""
     blocks = rom_in_blocks(depth, width) if in_blocks is None else in_blocks
-    return Storage(bram=block_rams(depth, width)) if blocks else Storage(rom_luts(depth, width))
+    return _blocks(depth, width, written=False)[1] if blocks else Storage(rom_luts(depth, width))
+
+
+def cut_rom(depth: int, width: int, in_blocks: bool | None = None) -> Storage:
+    """The same, in rows where it lies in block RAM (rom_row_words)."""
+    blocks = rom_in_blocks(depth, width) if in_blocks is None else in_blocks
+    row = rom_row_words(depth, width) if blocks else 0
+    return dict(_cuts(depth, width))[row] if row else rom(depth, width, blocks)
+
+
+def rom_row_words(depth: int, width: int) -> int:
+    """Words of the rows that a ROM in block RAM is cut into (RTL module rom), 0 where it stays whole.
+
+    Whole, it would choose among several rows of blocks behind their slow outputs, and all rows would have the same shape.
+    """
+    if not _blocks(depth, width, written=False)[1].lut:
+        return 0
+    cuts = [(_BLOCK_COST * cut.bram + cut.lut, -row, row) for row, cut in _cuts(depth, width)]
+    return min(cuts)[2] if cuts else 0
+
+
+def _cuts(depth: int, width: int) -> Iterator[tuple[int, Storage]]:
+    """Powers of two of words whose memories, and the rest's, are a row of blocks each; with the storage of all."""
+    for row in (1 << 14 - index for index in range(len(_UNIT_WIDTHS))):
+        full, rest = divmod(depth, row)
+        parts = [_blocks(words, width, written=False)[1] for words in (row, rest) if words]
+        if full and full + (rest > 0) <= _MOST_ROWS and depth > row and not any(part.lut for part in parts):
+            blocks = full * parts[0].bram + (parts[1].bram if rest else 0)
+            yield row, Storage(width * multiplexer(full + (rest > 0)), blocks)
 
 
 def unforced_rom(depth: int, width: int) -> Storage:

@@ -24,10 +24,14 @@ class MixedMvtu(MvtuOp):
         """Products, operands before them where both factors are wide, and an adder tree with a register every two
         levels.
         """
-        simd, act, weight = self.integer("SIMD"), self.text("inputDataType"), self.weight_bits
-        if act == "BIPOLAR" and weight == 1:
+        simd = self.integer("SIMD")
+        if self.text("inputDataType") == "BIPOLAR" and self.weight_bits == 1:
             return popcount_stages(simd)
         return (2 if self._wide() else 1) + ((simd - 1).bit_length() + 1) // 2
+
+    def read_stages(self) -> int:
+        """One where both factors are wide: their sum starts with a register for the operands. Rows of weights need two."""
+        return 1 if self._wide() and not self.row_words else super().read_stages()
 
     def sum_luts(self) -> float:
         """Products and adder tree. A product of two wide factors is a multiplier block."""
@@ -38,7 +42,7 @@ class MixedMvtu(MvtuOp):
             return popcount_luts(simd) + chain(width) + (width if self.integer("HasMask") else 0)
         one_bit = act == 1 and not is_signed(self.text("inputDataType"))
         product = act + 1 if weight == 1 else weight if one_bit else act + weight
-        lane = product if weight == 1 or one_bit else 0
+        lane = 0 if self._wide() else product
         full = product + (simd - 1).bit_length()
         tree = adder_tree_luts(simd, product, min(full, self.integer("AccWidth")), self.has_carry())
         return simd * lane + tree

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flipflow.hw.kernels.area import Storage, ram, rom, rom_in_blocks
+from flipflow.hw.kernels.area import Storage, cut_rom, ram, rom, rom_in_blocks, rom_row_words
 from flipflow.hw.kernels.area_mvtu import CONSTANT_WEIGHTS, control_luts, results_luts
 from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag
 from flipflow.hw.kernels.rom import bits_of, hex_lines, signed_width
@@ -54,6 +54,12 @@ class MvtuOp(KernelOp):
     @abstractmethod
     def sum_stages(self) -> int:
         """Register stages from a step's word and weights to the sum of their products, as the RTL has them."""
+
+    def read_stages(self) -> int:
+        """Register stages of reading a step's word and weights: block RAM, which is slow, gets a register behind it."""
+        depth, width = self.replay()
+        in_blocks = self.roms_in_blocks()[0] or (depth > 0 and ram(depth, width).bram > 0)
+        return 2 if in_blocks else 1
 
     @abstractmethod
     def sum_luts(self) -> float:
@@ -107,12 +113,11 @@ class MvtuOp(KernelOp):
     def schedule(self) -> Schedule:
         """NF * SF steps a vector, of which the first SF take a beat; a result every SF steps.
 
-        Latency: 1 cycle each to take the word, to read it and its weights, to accumulate and to compare, and those of
-        the sum.
+        Latency: 1 cycle each to take the word, to accumulate and to compare, those of reading and those of the sum.
         """
         nf, sf = self.folds
         steps = {"steps": nf * sf, "consume": sf, "emit_from": sf - 1, "emit_period": sf}
-        return {"name": self.name, "model": "mvtu", **steps, "latency": 4 + self.sum_stages()}
+        return {"name": self.name, "model": "mvtu", **steps, "latency": 3 + self.read_stages() + self.sum_stages()}
 
     def lut_estimation(self, fpgapart: str = "") -> int:
         """LUT4s: the channels, the control, and those of the memories that are not in block RAM."""
@@ -133,8 +138,9 @@ class MvtuOp(KernelOp):
     def _storage(self) -> Storage:
         depth, width = self.replay()
         replay = ram(depth, width) if depth else Storage()
-        roms = zip(self.roms(), self.roms_in_blocks(), strict=True)
-        return sum((rom(*size, block) for size, block in roms), replay)
+        makers = (cut_rom, rom)  # of the weights, of the thresholds
+        roms = zip(makers, self.roms(), self.roms_in_blocks(), strict=False)
+        return sum((maker(*size, block) for maker, size, block in roms), replay)
 
     def roms(self) -> list[tuple[int, int]]:
         """(depth, width) of the weight ROM and of the threshold ROM, if there is one."""
@@ -152,6 +158,11 @@ class MvtuOp(KernelOp):
             rom_in_blocks(*size) if kind == "auto" else kind == "block"
             for size, kind in zip(self.roms(), asked, strict=False)
         ]
+
+    @property
+    def row_words(self) -> int:
+        """Words of the weight ROM's rows in block RAM, 0 where it is one memory."""
+        return rom_row_words(*self.roms()[0]) if self.roms_in_blocks()[0] else 0
 
     def replay(self) -> tuple[int, int]:
         """(depth, width) of the replay buffer; (0, 0) where nothing is read twice, or where it is a register."""
@@ -175,9 +186,13 @@ class MvtuOp(KernelOp):
 
     def rom_parameters(self, params: dict[str, Tensor]) -> tuple[Parameters, dict[str, list[str]]]:
         """Parameters and memory files for weights and thresholds."""
-        weight_file = f"{self.name}_weights.mem"
-        values: Parameters = {"WeightFile": weight_file}
-        memory = {weight_file: self.weight_lines(params["weights"])}
+        weight_file, row_words = f"{self.name}_weights.mem", self.row_words
+        values: Parameters = {"WeightFile": weight_file, "WeightRowWords": row_words}
+        lines = self.weight_lines(params["weights"])
+        memory = {weight_file: lines}
+        if row_words:
+            starts = range(0, len(lines), row_words)
+            memory = {f"row{row:02d}_{weight_file}": lines[at : at + row_words] for row, at in enumerate(starts)}
         if self.integer("Thresholds"):
             threshold_file = f"{self.name}_thresholds.mem"
             values["ThresholdFile"] = threshold_file
@@ -198,6 +213,7 @@ class MvtuOp(KernelOp):
             "NumThresholds": self.integer("Thresholds"),
             "OutBits": self.out_stream().bits,
             "OutBias": 0 if self.text("outputDataType") == "BIPOLAR" else self.integer("OutBias"),
+            "ReadStages": self.read_stages(),
         }
 
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:

@@ -3,8 +3,9 @@
 // Function: MH signed sums over MW inputs, PE channels and SIMD inputs a cycle, then thresholds (or raw sums).
 //   No multiplier where a factor is bipolar: the other factor is added or subtracted.
 // Steps: for nf in NF = MH/PE: for sf in SF = MW/SIMD; the input is taken in pass nf = 0 and replayed later (mvtu_control).
-// Latency: 4 + SumStages cycles from the step sf = SF-1. SumStages is 1 for the products (2 where both factors are wide) and
-//   ceil($clog2(SIMD) / 2) for their sum in adder_tree, or that of xnor_popcount where both factors are bipolar.
+// Latency: 3 + ReadStages + SumStages cycles from the step sf = SF-1. SumStages is 1 for the products (2 where both factors
+//   are wide: the first is a register behind the memories already) and ceil($clog2(SIMD) / 2) for their sum in adder_tree, or
+//   that of xnor_popcount where both factors are bipolar.
 // Initiation interval: NF*SF cycles a vector. in_ready_o does not depend on out_ready_i.
 // Encoding: activations ActBits bits each: bipolar (ActBipolar, ActBits = 1: bit 1 = +1, bit 0 = -1), two's complement
 //   (ActSigned) or unsigned. Weights: bipolar where WeightBits = 1, else two's complement.
@@ -12,6 +13,7 @@
 //   padded word that adds 0 (bipolar activations only; integers are padded with the integer 0).
 //   out_data_o: channel nf*PE+pe in bits pe*OutBits and up; raw sums are two's complement.
 //   WeightFile: NF*SF words, word nf*SF+sf, element pe*SIMD+i = weight of channel nf*PE+pe and input sf*SIMD+i.
+//   In rows (see rom) it is the end of their files' names.
 //   ThresholdFile (NumThresholds > 0): NF words of PE groups, group pe lowest first, each {invert, T_{N-1}, ..., T_0} with
 //   T ascending, two's complement, AccWidth bits.
 // AccWidth must hold every channel's final sum and every threshold; sums on the way may wrap, which does no harm.
@@ -33,6 +35,8 @@ module mixed_mvtu #(
   parameter               ThresholdFile  = "",    // $readmemh file of the thresholds; unused for raw sums
   parameter  int unsigned WeightStyle    = 0,      // where the weights lie (see rom)
   parameter  int unsigned ThresholdStyle = 0,      // where the thresholds lie
+  parameter  int unsigned ReadStages     = 1,      // cycles of reading: 1, or 2 with a register behind weights and word
+  parameter  int unsigned WeightRowWords = 0,      // rows of the weights' memory (see rom); needs ReadStages = 2
   localparam int unsigned InWidth        = SIMD * ActBits + (HasMask ? 1 : 0),
   localparam int unsigned OutWidth       = PE * OutBits
 ) (
@@ -85,10 +89,11 @@ module mixed_mvtu #(
   logic [PE-1:0]                 carries;
 
   mvtu_control #(
-    .SF       (SF),
-    .NF       (NF),
-    .InWidth  (InWidth),
-    .SumStages(SumStages)
+    .SF        (SF),
+    .NF        (NF),
+    .InWidth   (InWidth),
+    .ReadStages(ReadStages),
+    .SumStages (SumStages)
   ) u_control (
     .clk_i,
     .rst_ni,
@@ -104,10 +109,12 @@ module mixed_mvtu #(
   );
 
   rom #(
-    .Width  (PE * SIMD * WeightBits),
-    .Depth  (NF * SF),
-    .MemFile(WeightFile),
-    .Style  (WeightStyle)
+    .Width   (PE * SIMD * WeightBits),
+    .Depth   (NF * SF),
+    .MemFile (WeightFile),
+    .Style   (WeightStyle),
+    .Stages  (ReadStages),
+    .RowWords(WeightRowWords)
   ) u_weights (
     .clk_i,
     .en_i  (en),

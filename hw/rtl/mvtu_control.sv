@@ -3,13 +3,14 @@
 // Function: a vector is SF input words. NF passes over it, one step a word: steps (nf, sf), sf inner. Pass 0 takes the
 //   words from the stream into the replay buffer, from which every pass reads them (in_ready_o is low in the later ones).
 // The unit is a pipeline whose stages move together while en_i (a register, see skid_buffer): a step fires in stage 0, its
-//   weights and its word are read in stage 1, the products are summed in SumStages stages from stage 2 on, the sum is
-//   accumulated in stage 2 + SumStages and compared in the next (mvtu_results).
-// Latency: word_o 2 cycles after the step. Initiation interval: NF*SF cycles a vector, no bubble between vectors.
+//   weights and its word are read in the ReadStages stages from stage 1 on, the products are summed in the SumStages after
+//   them, the sum is accumulated in the next and compared in the one after it (mvtu_results).
+// Latency: word_o 1 + ReadStages cycles after the step. Initiation interval: NF*SF cycles a vector, no bubble between vectors.
 module mvtu_control #(
   parameter  int unsigned SF          = 1,  // input words a vector (MW / SIMD)
   parameter  int unsigned NF          = 1,  // output words a vector (MH / PE)
   parameter  int unsigned InWidth     = 1,  // bits an input word
+  parameter  int unsigned ReadStages  = 1,  // cycles of reading: 1, or 2 with a register behind the memories
   parameter  int unsigned SumStages   = 1,  // cycles from word_o to the sum of its products
   localparam int unsigned WeightAddrW = (SF * NF > 1) ? $clog2(SF * NF) : 1
 ) (
@@ -20,22 +21,26 @@ module mvtu_control #(
   output logic                   in_ready_o,
   input  logic [InWidth-1:0]     in_data_i,
   output logic [WeightAddrW-1:0] weight_addr_o,  // stage 1: nf * SF + sf
-  output logic [InWidth-1:0]     word_o,         // stage 2: input word of the step
-  output logic                   soon_o,         // stage 1 + SumStages: the step ends a sum
-  output logic                   step_o,         // stage 2 + SumStages: there is a step
-  output logic                   last_o          // stage 2 + SumStages: it ends a sum
+  output logic [InWidth-1:0]     word_o,         // stage 1 + ReadStages: input word of the step
+  output logic                   soon_o,         // stage ReadStages + SumStages: the step ends a sum
+  output logic                   step_o,         // stage 1 + ReadStages + SumStages: there is a step
+  output logic                   last_o          // stage 1 + ReadStages + SumStages: it ends a sum
 );
   localparam int unsigned WordAddrW = (SF > 1) ? $clog2(SF) : 1;
+  localparam int unsigned Flags     = 1 + ReadStages + SumStages;
 
   if (SF < 1 || NF < 1 || InWidth < 1 || SumStages < 1) begin : gen_check_size
     $error("mvtu_control: SF, NF, InWidth and SumStages must be at least 1");
+  end
+  if (ReadStages < 1 || ReadStages > 2) begin : gen_check_read
+    $error("mvtu_control: ReadStages must be 1 or 2");
   end
 
   logic fire, word_last, vector_last;
   logic feed_q;  // pass 0: the step needs an input word
   logic [WordAddrW-1:0]   word_addr_q;
   logic [WeightAddrW-1:0] weight_addr_q, read_addr_q;
-  logic [SumStages+1:0]   step_q, last_q;  // bit i: stage i + 1
+  logic [Flags-1:0]       step_q, last_q;  // bit i: stage i + 1
 
   assign fire        = en_i && (in_valid_i || !feed_q);
   assign in_ready_o  = en_i && feed_q;
@@ -61,8 +66,8 @@ module mvtu_control #(
       step_q <= '0;
       last_q <= '0;
     end else if (en_i) begin
-      step_q <= (SumStages + 2)'({step_q, fire});
-      last_q <= (SumStages + 2)'({last_q, fire && word_last});
+      step_q <= Flags'({step_q, fire});
+      last_q <= Flags'({last_q, fire && word_last});
     end
   end
 
@@ -99,9 +104,20 @@ module mvtu_control #(
     end
   end
 
+  if (ReadStages == 2) begin : gen_behind
+    logic [InWidth-1:0] behind_q;
+    always_ff @(posedge clk_i) begin
+      if (en_i) begin
+        behind_q <= word_q;
+      end
+    end
+    assign word_o = behind_q;
+  end else begin : gen_direct
+    assign word_o = word_q;
+  end
+
   assign weight_addr_o = read_addr_q;
-  assign word_o        = word_q;
-  assign soon_o        = last_q[SumStages];
-  assign step_o        = step_q[SumStages+1];
-  assign last_o        = last_q[SumStages+1];
+  assign soon_o        = last_q[Flags-2];
+  assign step_o        = step_q[Flags-1];
+  assign last_o        = last_q[Flags-1];
 endmodule

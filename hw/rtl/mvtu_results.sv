@@ -52,10 +52,8 @@ module mvtu_results #(
   if (NumThresholds > 0) begin : gen_thresholds
     logic [PE*ThrWidth-1:0] words;
     if (NF > 1) begin : gen_folds
-      // Read two stages ahead: block RAM is slow, so that its word goes into a register before it is compared.
       localparam int unsigned FoldAddrW = $clog2(NF);
-      logic [FoldAddrW-1:0]   fold_q;
-      logic [PE*ThrWidth-1:0] read, words_q;
+      logic [FoldAddrW-1:0] fold_q;
       always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
           fold_q <= '0;
@@ -67,19 +65,14 @@ module mvtu_results #(
         .Width  (PE * ThrWidth),
         .Depth  (NF),
         .MemFile(ThresholdFile),
-        .Style  (ThresholdStyle)
+        .Style  (ThresholdStyle),
+        .Stages (2)
       ) u_thresholds (
         .clk_i,
         .en_i  (en),
         .addr_i(fold_q),
-        .data_o(read)
+        .data_o(words)
       );
-      always_ff @(posedge clk_i) begin
-        if (en) begin
-          words_q <= read;
-        end
-      end
-      assign words = words_q;
     end else begin : gen_one_fold
       rom #(
         .Width  (PE * ThrWidth),

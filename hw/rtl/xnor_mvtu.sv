@@ -5,11 +5,12 @@
 //   (mask ? 2 * popcount : SIMD), 0..2*MW, so that a padded (mask = 0) word adds nothing to the dot product.
 //   The dot product is s = 2p - MW, or acc2 - MW.
 // Steps: for nf in NF = MH/PE: for sf in SF = MW/SIMD; the input is taken in pass nf = 0 and replayed later (mvtu_control).
-// Latency: 4 + SumStages cycles from the step sf = SF-1; SumStages (xnor_popcount) is 1 up to SIMD = 4, 2 up to 16, 3 up to
-//   64, 4 up to 256, ... Initiation interval: NF*SF cycles a vector. in_ready_o does not depend on out_ready_i.
+// Latency: 3 + ReadStages + SumStages cycles from the step sf = SF-1; SumStages (xnor_popcount) is 1 up to SIMD = 4, 2 up to
+//   16, 3 up to 64, 4 up to 256, ... Initiation interval: NF*SF cycles a vector. in_ready_o does not depend on out_ready_i.
 // Encoding: bit 1 = +1, bit 0 = -1. in_data_i = {mask if HasMask, SIMD bits}, input sf*SIMD+i in bit i; mask 1 = real.
 //   out_data_o: channel nf*PE+pe in bits pe*OutBits and up.
 //   WeightFile: NF*SF words, word nf*SF+sf, bit pe*SIMD+i = weight of channel nf*PE+pe and input sf*SIMD+i.
+//   In rows (see rom) it is the end of their files' names.
 //   ThresholdFile (NumThresholds > 0): NF words of PE groups, group pe lowest first, each {invert, T_{N-1}, ..., T_0} with
 //   T ascending, unsigned, AccWidth bits, in the domain of the accumulator (p, or acc2 with HasMask).
 module xnor_mvtu #(
@@ -26,6 +27,8 @@ module xnor_mvtu #(
   parameter               ThresholdFile  = "",    // $readmemh file of the thresholds; unused for raw sums
   parameter  int unsigned WeightStyle    = 0,      // where the weights lie (see rom)
   parameter  int unsigned ThresholdStyle = 0,      // where the thresholds lie
+  parameter  int unsigned ReadStages     = 1,      // cycles of reading: 1, or 2 with a register behind weights and word
+  parameter  int unsigned WeightRowWords = 0,      // rows of the weights' memory (see rom); needs ReadStages = 2
   localparam int unsigned InWidth        = SIMD + (HasMask ? 1 : 0),
   localparam int unsigned OutWidth       = PE * OutBits
 ) (
@@ -67,10 +70,11 @@ module xnor_mvtu #(
   logic [PE-1:0]          carries;
 
   mvtu_control #(
-    .SF       (SF),
-    .NF       (NF),
-    .InWidth  (InWidth),
-    .SumStages(SumStages)
+    .SF        (SF),
+    .NF        (NF),
+    .InWidth   (InWidth),
+    .ReadStages(ReadStages),
+    .SumStages (SumStages)
   ) u_control (
     .clk_i,
     .rst_ni,
@@ -86,10 +90,12 @@ module xnor_mvtu #(
   );
 
   rom #(
-    .Width  (PE * SIMD),
-    .Depth  (NF * SF),
-    .MemFile(WeightFile),
-    .Style  (WeightStyle)
+    .Width   (PE * SIMD),
+    .Depth   (NF * SF),
+    .MemFile (WeightFile),
+    .Style   (WeightStyle),
+    .Stages  (ReadStages),
+    .RowWords(WeightRowWords)
   ) u_weights (
     .clk_i,
     .en_i  (en),

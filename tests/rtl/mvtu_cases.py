@@ -14,7 +14,9 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Unit:
-    """Shape and arithmetic of a unit under test. extra: accumulator bits beyond the fewest that do."""
+    """Shape and arithmetic of a unit under test. extra: accumulator bits beyond the fewest that do. read: cycles of
+    reading weights and word. rows: words a row of the weights' memory.
+    """
 
     name: str
     mw: int
@@ -30,6 +32,8 @@ class Unit:
     out_bits: int = 1
     out_bias: int = 0
     extra: int = 0
+    read: int = 1
+    rows: int = 0
     mixed: bool = False
     vectors: int = 5
 
@@ -44,7 +48,7 @@ class Unit:
     @property
     def latency(self) -> int:
         """Cycles from a vector's last step to its last result."""
-        return mvtu_latency(self.simd, self.act_bits, self.act_signed, self.act_bipolar, self.weight_bits)
+        return mvtu_latency(self.simd, self.act_bits, self.act_signed, self.act_bipolar, self.weight_bits, self.read)
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, ...], bits: int, signed: bool, bipolar: bool) -> Ints:
@@ -127,6 +131,7 @@ def contents(
     params: dict[str, int | str] = {"MW": unit.mw, "MH": unit.mh, "SIMD": unit.simd, "PE": unit.pe}
     params |= {"HasMask": int(unit.mask), "NumThresholds": unit.thresholds, "AccWidth": width}
     params |= {"OutBits": unit.out_bits, "OutBias": unit.out_bias, "WeightFile": f"{unit.name}_w.mem"}
+    params |= {"ReadStages": unit.read, "WeightRowWords": unit.rows}
     if unit.mixed:
         params |= {"ActBits": unit.act_bits, "ActSigned": int(unit.act_signed), "ActBipolar": int(unit.act_bipolar)}
         params |= {"WeightBits": unit.weight_bits}
@@ -137,6 +142,9 @@ def contents(
             cut = block[:, sf * unit.simd : (sf + 1) * unit.simd].ravel()
             rows.append(pack(to_bits(cut, bipolar), unit.weight_bits))
     files = {f"{unit.name}_w.mem": mem(rows)}
+    if unit.rows:
+        starts = range(0, len(rows), unit.rows)
+        files = {f"row{i:02d}_{unit.name}_w.mem": mem(rows[at : at + unit.rows]) for i, at in enumerate(starts)}
     if unit.thresholds:
         params["ThresholdFile"] = f"{unit.name}_t.mem"
         files[f"{unit.name}_t.mem"] = threshold_mem(levels, invert, width, unit.pe)

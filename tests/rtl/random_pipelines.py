@@ -230,7 +230,8 @@ class Draw:
             signed = not bipolar and self.chance(0.5)
             parameters |= {"ActBits": stream.bits, "ActBipolar": bipolar, "WeightBits": weight_bits}
             parameters |= {"ActSigned": signed}
-        latency = mvtu_latency(stream.elems, stream.bits, signed, bipolar, weight_bits)
+        parameters |= {"ReadStages": self.pick([1, 2])}
+        latency = mvtu_latency(stream.elems, stream.bits, signed, bipolar, weight_bits, parameters["ReadStages"])
         model = {"model": "mvtu", "steps": nf * sf, "consume": sf, "latency": latency}
         model |= {"emit_from": sf - 1, "emit_period": sf}
         sink = Stream(height, width, outputs, bits, pe)

@@ -82,15 +82,18 @@ class SkidSteps(Steps):
         return taken, sent
 
 
-def mvtu_latency(simd: int, act_bits: int, act_signed: bool, act_bipolar: bool, weight_bits: int) -> int:
-    """Cycles from a step to the result it completes: take, read, products and their sum, accumulate, compare."""
+def mvtu_latency(simd: int, act_bits: int, act_signed: bool, act_bipolar: bool, weight_bits: int, read: int = 1) -> int:
+    """Cycles from a step to the result it completes: take, read, products and their sum, accumulate, compare.
+
+    read: cycles of reading.
+    """
     if act_bipolar and weight_bits == 1:
         # A level counts up to 3, 7, 15, ... matches, a power of two one more; registers after levels 1, 3, 5 and the last.
         levels = next(level for level in range(1, 8) if simd <= 2 ** (level + 1))
-        return 4 + {1: 1, 2: 2, 3: 2, 4: 3, 5: 3, 6: 4, 7: 4}[levels]
+        return 3 + read + {1: 1, 2: 2, 3: 2, 4: 3, 5: 3, 6: 4, 7: 4}[levels]
     one_bit = act_bits == 1 and not act_signed  # bipolar, or 0 and 1
     depth = next(depth for depth in range(7) if simd <= 2**depth)  # of a binary tree with a register every two levels
-    return 4 + (1 if one_bit or weight_bits == 1 else 2) + {0: 0, 1: 1, 2: 1, 3: 2, 4: 2, 5: 3, 6: 3}[depth]
+    return 3 + read + (1 if one_bit or weight_bits == 1 else 2) + {0: 0, 1: 1, 2: 1, 3: 2, 4: 2, 5: 3, 6: 3}[depth]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,14 @@ XNOR = [
     Unit("full_tree", 64, 2, 32, 1),  # 31 in the tree, and one beside it
     Unit("odd_tree", 36, 2, 36, 2, mask=True),
     Unit("deep", 128, 1, 64, 1, thresholds=0, out_bits=9),
+    Unit("late", 12, 6, 4, 3, read=2),
+    Unit("late_whole", 5, 3, 5, 3, read=2),  # constants: only the word is later
+    Unit("late_one_word", 7, 4, 7, 1, read=2),
+    Unit("late_one_fold", 18, 5, 3, 5, read=2),
+    Unit("two_rows", 16, 6, 4, 2, read=2, rows=8),  # 12 words
+    Unit("odd_rows", 9, 9, 3, 3, thresholds=0, out_bits=5, read=2, rows=2),  # 9 words: the last row is a constant
+    Unit("late_raw_mask", 12, 4, 3, 2, mask=True, thresholds=0, out_bits=5, read=2),
+    Unit("late_mask", 18, 5, 3, 1, mask=True, thresholds=2, out_bits=2, read=2),
 ]
 INT = Unit("", 1, 1, 1, 1, act_bipolar=False, mixed=True)
 MIXED = [
@@ -51,6 +59,11 @@ MIXED = [
     Unit("mixed_tiny", 1, 1, 1, 1, mixed=True),
     dataclasses.replace(INT, name="tree", mw=34, mh=2, simd=17, pe=2, act_bits=3),
     Unit("bipolar_tree", 32, 2, 16, 1, mixed=True, mask=True, thresholds=0, out_bits=7),
+    dataclasses.replace(INT, name="late_pixels", mw=27, mh=6, simd=3, pe=2, act_bits=8, read=2),
+    dataclasses.replace(INT, name="late_products", mw=6, mh=4, simd=3, pe=2, act_bits=4, weight_bits=3, read=2),
+    Unit("rows_of_weights", 24, 22, 1, 1, weight_bits=2, mixed=True, read=2, rows=32),  # 528 words: 17 rows
+    Unit("late_weights_mask", 12, 5, 3, 1, weight_bits=4, mixed=True, mask=True, read=2),
+    Unit("late_bipolar_mask", 10, 4, 5, 2, mixed=True, mask=True, thresholds=0, out_bits=6, read=2),
 ]
 CASES = [case(unit, seed) for seed, unit in enumerate(XNOR + MIXED)]
 
@@ -88,7 +101,7 @@ def random_unit(rng: np.random.Generator, index: int) -> Unit:
     unit = Unit(f"random{index}", sf * simd, nf * pe, simd, pe, mixed=bool(rng.integers(2)))
     bits = int(rng.integers(1, 4))
     count = int(rng.integers(2 ** (bits - 1), 2**bits))
-    unit = dataclasses.replace(unit, thresholds=count, out_bits=bits, extra=int(rng.integers(3)))
+    unit = dataclasses.replace(unit, thresholds=count, out_bits=bits, extra=int(rng.integers(3)), read=index % 2 + 1)
     if rng.integers(2):
         unit = dataclasses.replace(unit, out_bias=-(2 ** (bits - 1)) if bits > 1 else 0)
     if unit.mixed and rng.integers(2):

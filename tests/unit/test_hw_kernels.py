@@ -88,6 +88,36 @@ def test_mvtu_memories_by_hand() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("mw", "mh", "act", "weight", "stages", "latency"),
+    [
+        # SIMD 16 in all: a popcount takes 2 cycles; take, accumulate and compare are 3.
+        (16, 128, "BIPOLAR", "BIPOLAR", 1, 6),  # 16 words of 128 bits take 128 LUTs: four blocks would save 32 each
+        (512, 64, "BIPOLAR", "BIPOLAR", 2, 7),
+        # Products of two integers: a register for the operands, one for the products, two in the tree.
+        (512, 64, "UINT4", "INT4", 1, 8),
+    ],
+)
+def test_block_ram_is_read_in_two_stages(mw: int, mh: int, act: str, weight: str, stages: int, latency: int) -> None:
+    kind = "XnorMvtu" if weight == "BIPOLAR" else "MixedMvtu"
+    op = mvtu(kind, np.ones((mw, mh)), 0, (act, weight, "INT24"), PE=8, SIMD=16)
+    module = op.rtl_module({"weights": np.ones((mw, mh))})
+    assert (module.parameters["ReadStages"], op.schedule()["latency"]) == (stages, latency)
+
+
+def test_rows_of_weights_together_are_the_whole() -> None:
+    rng = np.random.default_rng(5)
+    weights = rng.choice([-1, 1], (512, 72))
+    params = {"weights": weights}
+    op = mvtu("XnorMvtu", weights, 0, ("BIPOLAR", "BIPOLAR", "INT11"), PE=1, SIMD=8)
+    module = op.rtl_module(params)
+    # 4608 words of 8 bits: two blocks of 4096 x 4 bits, and one of 512 x 36 for the rest.
+    assert module.parameters["WeightRowWords"] == 4096
+    sizes = [(name, len(lines)) for name, lines in module.memory.items()]
+    assert sizes == [("row00_fc0_weights.mem", 4096), ("row01_fc0_weights.mem", 512)]
+    assert [line for lines in module.memory.values() for line in lines] == op.weight_lines(weights)
+
+
 def test_finn_sees_the_streams() -> None:
     weights = np.ones((12, 6))
     op = mvtu("MixedMvtu", weights, 3, ("INT4", "INT3", "UINT2"), PE=3, SIMD=4)
