@@ -70,17 +70,15 @@ def lut_ram(depth: int, width: int) -> Storage:
     return Storage(_LUTRAM_LUTS * rows * -(-width // 4) + width * multiplexer(rows) + _several(rows))
 
 
-def rom(depth: int, width: int, in_blocks: bool | None = None) -> Storage:
-    """A ROM with a registered read port, of random contents. in_blocks: in block RAM or in LUTs; None: see rom_in_blocks."""
-    blocks = rom_in_blocks(depth, width) if in_blocks is None else in_blocks
-    return _blocks(depth, width, written=False)[1] if blocks else Storage(rom_luts(depth, width))
+def rom(depth: int, width: int, in_blocks: bool | None = None, cut: bool = True) -> Storage:
+    """A ROM with a registered read port, of random contents.
 
-
-def cut_rom(depth: int, width: int, in_blocks: bool | None = None) -> Storage:
-    """The same, in rows where it lies in block RAM (rom_row_words)."""
-    blocks = rom_in_blocks(depth, width) if in_blocks is None else in_blocks
-    row = rom_row_words(depth, width) if blocks else 0
-    return dict(_cuts(depth, width))[row] if row else rom(depth, width, blocks)
+    in_blocks: in block RAM or in LUTs; None: see rom_in_blocks. cut: in block RAM it is cut into rows (rom_row_words).
+    """
+    if not (rom_in_blocks(depth, width) if in_blocks is None else in_blocks):
+        return Storage(rom_luts(depth, width))
+    row = rom_row_words(depth, width) if cut else 0
+    return dict(_cuts(depth, width))[row] if row else _blocks(depth, width, written=False)[1]
 
 
 def rom_row_words(depth: int, width: int) -> int:
@@ -104,10 +102,10 @@ def _cuts(depth: int, width: int) -> Iterator[tuple[int, Storage]]:
             yield row, Storage(width * multiplexer(full + (rest > 0)), blocks)
 
 
-def unforced_rom(depth: int, width: int) -> Storage:
-    """The same where it is left to Yosys where the ROM lies."""
+def unforced_rom(depth: int, width: int, columns: int | None = None) -> Storage:
+    """The same where it is left to Yosys where the ROM lies. columns: as many random ones hold what its `width` do."""
     cost, blocks = _blocks(depth, width, written=False)
-    return blocks if cost < int(_ROM_BIT_COST * depth * width) else Storage(rom_luts(depth, width))
+    return blocks if cost < int(_ROM_BIT_COST * depth * width) else Storage(rom_luts(depth, columns or width))
 
 
 def rom_in_blocks(depth: int, width: int) -> bool:

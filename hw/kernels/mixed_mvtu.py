@@ -31,7 +31,7 @@ class MixedMvtu(MvtuOp):
 
     def read_stages(self) -> int:
         """One where both factors are wide: their sum starts with a register for the operands. Rows of weights need two."""
-        return 1 if self._wide() and not self.row_words else super().read_stages()
+        return 1 if self._wide() and not self.row_words()[0] else super().read_stages()
 
     def sum_luts(self) -> float:
         """Products and adder tree. A product of two wide factors is a multiplier block."""

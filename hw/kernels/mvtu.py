@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from flipflow.hw.kernels.area import Storage, cut_rom, ram, rom, rom_in_blocks, rom_row_words
+from flipflow.hw.kernels.area import Storage, ram, rom, rom_in_blocks, rom_row_words
 from flipflow.hw.kernels.area_mvtu import CONSTANT_WEIGHTS, control_luts, results_luts
 from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag
-from flipflow.hw.kernels.rom import bits_of, hex_lines, signed_width
+from flipflow.hw.kernels.rom import bits_of, hex_lines, row_files, signed_width
 from flipflow.hw.kernels.thresholding import apply_thresholds, threshold_lines
 
 # Where a ROM lies: in block RAM, in LUTs, or where `rom_in_blocks` of the area model has it.
@@ -68,6 +68,10 @@ class MvtuOp(KernelOp):
     @abstractmethod
     def has_carry(self) -> bool:
         """True where that sum brings a carry bit for the accumulator."""
+
+    def threshold_bits(self) -> int:
+        """Bits of a threshold that differ in the ROM."""
+        return self.integer("AccWidth")
 
     @property
     def folds(self) -> tuple[int, int]:
@@ -138,9 +142,8 @@ class MvtuOp(KernelOp):
     def _storage(self) -> Storage:
         depth, width = self.replay()
         replay = ram(depth, width) if depth else Storage()
-        makers = (cut_rom, rom)  # of the weights, of the thresholds
-        roms = zip(makers, self.roms(), self.roms_in_blocks(), strict=False)
-        return sum((maker(*size, block) for maker, size, block in roms), replay)
+        roms = zip(self.roms(), self.roms_in_blocks(), strict=True)
+        return sum((rom(*size, block) for size, block in roms), replay)
 
     def roms(self) -> list[tuple[int, int]]:
         """(depth, width) of the weight ROM and of the threshold ROM, if there is one."""
@@ -148,7 +151,7 @@ class MvtuOp(KernelOp):
         pe, simd = self.integer("PE"), self.integer("SIMD")
         sizes = [(nf * sf, pe * simd * self.weight_bits)]
         if self.integer("Thresholds"):
-            sizes.append((nf, pe * (1 + self.integer("Thresholds") * self.integer("AccWidth"))))
+            sizes.append((nf, pe * (1 + self.integer("Thresholds") * self.threshold_bits())))
         return sizes
 
     def roms_in_blocks(self) -> list[bool]:
@@ -159,10 +162,11 @@ class MvtuOp(KernelOp):
             for size, kind in zip(self.roms(), asked, strict=False)
         ]
 
-    @property
-    def row_words(self) -> int:
-        """Words of the weight ROM's rows in block RAM, 0 where it is one memory."""
-        return rom_row_words(*self.roms()[0]) if self.roms_in_blocks()[0] else 0
+    def row_words(self) -> list[int]:
+        """For each of `roms`, the words of its rows in block RAM, 0 where it is one memory."""
+        return [
+            rom_row_words(*size) if block else 0 for size, block in zip(self.roms(), self.roms_in_blocks(), strict=True)
+        ]
 
     def replay(self) -> tuple[int, int]:
         """(depth, width) of the replay buffer; (0, 0) where nothing is read twice, or where it is a register."""
@@ -186,19 +190,16 @@ class MvtuOp(KernelOp):
 
     def rom_parameters(self, params: dict[str, Tensor]) -> tuple[Parameters, dict[str, list[str]]]:
         """Parameters and memory files for weights and thresholds."""
-        weight_file, row_words = f"{self.name}_weights.mem", self.row_words
-        values: Parameters = {"WeightFile": weight_file, "WeightRowWords": row_words}
-        lines = self.weight_lines(params["weights"])
-        memory = {weight_file: lines}
-        if row_words:
-            starts = range(0, len(lines), row_words)
-            memory = {f"row{row:02d}_{weight_file}": lines[at : at + row_words] for row, at in enumerate(starts)}
+        lines = {"Weight": self.weight_lines(params["weights"])}
         if self.integer("Thresholds"):
-            threshold_file = f"{self.name}_thresholds.mem"
-            values["ThresholdFile"] = threshold_file
-            memory[threshold_file] = threshold_lines(
-                params["thresholds"], params["invert"], self.integer("PE"), self.integer("AccWidth")
-            )
+            pe, width = self.integer("PE"), self.integer("AccWidth")
+            lines["Threshold"] = threshold_lines(params["thresholds"], params["invert"], pe, width)
+        values: Parameters = {}
+        memory: dict[str, list[str]] = {}
+        for (kind, words), row in zip(lines.items(), self.row_words(), strict=True):
+            file = f"{self.name}_{kind.lower()}s.mem"
+            values |= {f"{kind}File": file, f"{kind}Row": row}
+            memory |= row_files(file, words, row) if row else {file: words}
         return values, memory
 
     def common_parameters(self) -> Parameters:

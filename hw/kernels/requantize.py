@@ -78,7 +78,7 @@ class Requantize(KernelOp):
         return folds, pe * (self.integer("FactorBits") + self.integer("OffsetBits"))
 
     def _storage(self) -> Storage:
-        return rom(*self._rom())
+        return rom(*self._rom(), cut=False)
 
     def _factors(self) -> tuple[int, int]:
         """Bits of the multiplier's two sides, signs included."""

@@ -21,6 +21,12 @@ def hex_lines(bits: NDArray[np.uint8]) -> list[str]:
     return [octets[word].tobytes().hex()[-digits:] for word in range(words)]
 
 
+def row_files(file: str, lines: list[str], row_words: int) -> dict[str, list[str]]:
+    """Files of a memory that is cut into rows of `row_words` words, the rest in the last, as the RTL module rom names them."""
+    starts = range(0, len(lines), row_words)
+    return {f"row{row:02d}_{file}": lines[start : start + row_words] for row, start in enumerate(starts)}
+
+
 def signed_width(low: int, high: int) -> int:
     """Smallest two's complement width in bits that holds low..high."""
     return max(int(high).bit_length() if high >= 0 else 0, (-int(low) - 1).bit_length() if low < 0 else 0) + 1

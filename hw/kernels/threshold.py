@@ -1,5 +1,6 @@
 """Standalone thresholds on an integer stream (RTL module threshold)."""
 
+from math import lgamma, log
 from typing import Any
 
 import numpy as np
@@ -60,8 +61,10 @@ class Threshold(KernelOp):
         return {"name": self.name, "model": "steps", **steps}
 
     def _rom(self) -> Storage:
-        pe = self.integer("PE")
-        return unforced_rom(self.integer("Channels") // pe, pe * (1 + self.integer("Thresholds") * self._width()))
+        pe, levels, width = self.integer("PE"), self.integer("Thresholds"), self._width()
+        # Bits above the input's repeat its sign, and levels that rise hold log2(levels!) bits less than any levels.
+        random = levels * min(width, max(2, self.in_stream().bits)) - lgamma(levels + 1) / log(2)
+        return unforced_rom(self.integer("Channels") // pe, pe * (1 + levels * width), round(pe * (1 + random)))
 
     def _width(self) -> int:
         """Bits of a threshold in the RTL: two for bits."""

@@ -25,6 +25,11 @@ class XnorMvtu(MvtuOp):
         simd = self.integer("SIMD")
         return popcount_luts(simd) + (simd.bit_length() + 1 if self.integer("HasMask") else 0)
 
+    def threshold_bits(self) -> int:
+        """All but the accumulator's top bit where that is set for its largest value alone: hardly a channel fires there."""
+        largest = self.integer("MW") * (2 if self.integer("HasMask") else 1)
+        return self.integer("AccWidth") - (largest & (largest - 1) == 0)
+
     def has_carry(self) -> bool:
         """True where a match stays outside the popcount's tree."""
         return bool(has_extra(self.integer("SIMD")))

@@ -36,7 +36,8 @@ module mixed_mvtu #(
   parameter  int unsigned WeightStyle    = 0,      // where the weights lie (see rom)
   parameter  int unsigned ThresholdStyle = 0,      // where the thresholds lie
   parameter  int unsigned ReadStages     = 1,      // cycles of reading: 1, or 2 with a register behind weights and word
-  parameter  int unsigned WeightRowWords = 0,      // rows of the weights' memory (see rom); needs ReadStages = 2
+  parameter  int unsigned WeightRow      = 0,      // words a row of the weights' memory (see rom), 0: no rows; else ReadStages = 2
+  parameter  int unsigned ThresholdRow   = 0,      // likewise of the thresholds', with any ReadStages
   localparam int unsigned InWidth        = SIMD * ActBits + (HasMask ? 1 : 0),
   localparam int unsigned OutWidth       = PE * OutBits
 ) (
@@ -114,7 +115,7 @@ module mixed_mvtu #(
     .MemFile (WeightFile),
     .Style   (WeightStyle),
     .Stages  (ReadStages),
-    .RowWords(WeightRowWords)
+    .RowWords(WeightRow)
   ) u_weights (
     .clk_i,
     .en_i  (en),
@@ -160,7 +161,8 @@ module mixed_mvtu #(
     .OutBits       (OutBits),
     .OutBias       (OutBias),
     .ThresholdFile (ThresholdFile),
-    .ThresholdStyle(ThresholdStyle)
+    .ThresholdStyle(ThresholdStyle),
+    .ThresholdRow  (ThresholdRow)
   ) u_results (
     .clk_i,
     .rst_ni,

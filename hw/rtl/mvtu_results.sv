@@ -19,7 +19,8 @@ module mvtu_results #(
   parameter int unsigned RawShift       = 0,      // raw sums: doublings
   parameter int unsigned RawOffset      = 0,      // raw sums: subtracted after them
   parameter              ThresholdFile  = "",     // $readmemh file of the thresholds; unused for raw sums
-  parameter int unsigned ThresholdStyle = 0       // where they lie (see rom)
+  parameter int unsigned ThresholdStyle = 0,      // where they lie (see rom)
+  parameter int unsigned ThresholdRow   = 0       // words a row of their memory (see rom), 0: no rows
 ) (
   input  logic                  clk_i,
   input  logic                  rst_ni,       // synchronous, active low
@@ -62,11 +63,12 @@ module mvtu_results #(
         end
       end
       rom #(
-        .Width  (PE * ThrWidth),
-        .Depth  (NF),
-        .MemFile(ThresholdFile),
-        .Style  (ThresholdStyle),
-        .Stages (2)
+        .Width   (PE * ThrWidth),
+        .Depth   (NF),
+        .MemFile (ThresholdFile),
+        .Style   (ThresholdStyle),
+        .Stages  (2),
+        .RowWords(ThresholdRow)
       ) u_thresholds (
         .clk_i,
         .en_i  (en),

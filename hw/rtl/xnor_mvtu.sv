@@ -28,7 +28,8 @@ module xnor_mvtu #(
   parameter  int unsigned WeightStyle    = 0,      // where the weights lie (see rom)
   parameter  int unsigned ThresholdStyle = 0,      // where the thresholds lie
   parameter  int unsigned ReadStages     = 1,      // cycles of reading: 1, or 2 with a register behind weights and word
-  parameter  int unsigned WeightRowWords = 0,      // rows of the weights' memory (see rom); needs ReadStages = 2
+  parameter  int unsigned WeightRow      = 0,      // words a row of the weights' memory (see rom), 0: no rows; else ReadStages = 2
+  parameter  int unsigned ThresholdRow   = 0,      // likewise of the thresholds', with any ReadStages
   localparam int unsigned InWidth        = SIMD + (HasMask ? 1 : 0),
   localparam int unsigned OutWidth       = PE * OutBits
 ) (
@@ -95,7 +96,7 @@ module xnor_mvtu #(
     .MemFile (WeightFile),
     .Style   (WeightStyle),
     .Stages  (ReadStages),
-    .RowWords(WeightRowWords)
+    .RowWords(WeightRow)
   ) u_weights (
     .clk_i,
     .en_i  (en),
@@ -158,7 +159,8 @@ module xnor_mvtu #(
     .RawShift      (HasMask ? 0 : 1),
     .RawOffset     (MW),
     .ThresholdFile (ThresholdFile),
-    .ThresholdStyle(ThresholdStyle)
+    .ThresholdStyle(ThresholdStyle),
+    .ThresholdRow  (ThresholdRow)
   ) u_results (
     .clk_i,
     .rst_ni,

@@ -15,7 +15,8 @@ Ints = NDArray[np.int64]
 @dataclass(frozen=True)
 class Unit:
     """Shape and arithmetic of a unit under test. extra: accumulator bits beyond the fewest that do. read: cycles of
-    reading weights and word. rows: words a row of the weights' memory.
+    reading weights and word. rows, threshold_rows: words a row of
+    the weights' memory, and of the thresholds'.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Unit:
     extra: int = 0
     read: int = 1
     rows: int = 0
+    threshold_rows: int = 0
     mixed: bool = False
     vectors: int = 5
 
@@ -131,7 +133,7 @@ def contents(
     params: dict[str, int | str] = {"MW": unit.mw, "MH": unit.mh, "SIMD": unit.simd, "PE": unit.pe}
     params |= {"HasMask": int(unit.mask), "NumThresholds": unit.thresholds, "AccWidth": width}
     params |= {"OutBits": unit.out_bits, "OutBias": unit.out_bias, "WeightFile": f"{unit.name}_w.mem"}
-    params |= {"ReadStages": unit.read, "WeightRowWords": unit.rows}
+    params |= {"ReadStages": unit.read, "WeightRow": unit.rows, "ThresholdRow": unit.threshold_rows}
     if unit.mixed:
         params |= {"ActBits": unit.act_bits, "ActSigned": int(unit.act_signed), "ActBipolar": int(unit.act_bipolar)}
         params |= {"WeightBits": unit.weight_bits}
@@ -139,16 +141,22 @@ def contents(
     for nf in range(unit.nf):
         block = weights[nf * unit.pe : (nf + 1) * unit.pe]
         for sf in range(unit.sf):
-            cut = block[:, sf * unit.simd : (sf + 1) * unit.simd].ravel()
-            rows.append(pack(to_bits(cut, bipolar), unit.weight_bits))
-    files = {f"{unit.name}_w.mem": mem(rows)}
-    if unit.rows:
-        starts = range(0, len(rows), unit.rows)
-        files = {f"row{i:02d}_{unit.name}_w.mem": mem(rows[at : at + unit.rows]) for i, at in enumerate(starts)}
+            part = block[:, sf * unit.simd : (sf + 1) * unit.simd].ravel()
+            rows.append(pack(to_bits(part, bipolar), unit.weight_bits))
+    files = cut(f"{unit.name}_w.mem", mem(rows), unit.rows)
     if unit.thresholds:
         params["ThresholdFile"] = f"{unit.name}_t.mem"
-        files[f"{unit.name}_t.mem"] = threshold_mem(levels, invert, width, unit.pe)
+        files |= cut(f"{unit.name}_t.mem", threshold_mem(levels, invert, width, unit.pe), unit.threshold_rows)
     return params, files
+
+
+def cut(file: str, text: str, row_words: int) -> dict[str, str]:
+    """Files of a memory in rows of so many words, of the whole where that is 0."""
+    if not row_words:
+        return {file: text}
+    lines = text.splitlines(keepends=True)
+    starts = range(0, len(lines), row_words)
+    return {f"row{row:02d}_{file}": "".join(lines[start : start + row_words]) for row, start in enumerate(starts)}
 
 
 def threshold_mem(levels: Ints, invert: NDArray[np.bool_], width: int, pe: int) -> str:

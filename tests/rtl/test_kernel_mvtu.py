@@ -34,6 +34,7 @@ XNOR = [
     Unit("late_one_word", 7, 4, 7, 1, read=2),
     Unit("late_one_fold", 18, 5, 3, 5, read=2),
     Unit("two_rows", 16, 6, 4, 2, read=2, rows=8),  # 12 words
+    Unit("threshold_rows", 6, 10, 3, 2, thresholds=2, out_bits=2, threshold_rows=2),  # 5 words
     Unit("odd_rows", 9, 9, 3, 3, thresholds=0, out_bits=5, read=2, rows=2),  # 9 words: the last row is a constant
     Unit("late_raw_mask", 12, 4, 3, 2, mask=True, thresholds=0, out_bits=5, read=2),
     Unit("late_mask", 18, 5, 3, 1, mask=True, thresholds=2, out_bits=2, read=2),

@@ -9,7 +9,6 @@ from flipflow.hw.kernels.area import (
     Storage,
     block_rams,
     chain,
-    cut_rom,
     lut_ram,
     multiplexer,
     ram,
@@ -40,21 +39,21 @@ def test_rom_blocks() -> None:
     assert found == [1, 29, 2, 2, 1]
     assert rom(1, 100) == Storage()  # a constant
     assert rom(4, 20).bram == 0
-    assert rom(4096, 18) == Storage(18, 4)  # two rows of two blocks of 2048 x 9 bits, a choice a bit
+    assert rom(4096, 18, cut=False) == Storage(18, 4)  # two rows of two blocks of 2048 x 9 bits, a choice a bit
 
 
 def test_cut_roms_by_hand() -> None:
     """Rows and the rest in blocks of 2048 x 9, 512 x 36, 8192 x 2, 4096 x 4 and 16384 x 1 bits, and the choice among them."""
     assert rom_row_words(4608, 64) == 2048  # twice 8 blocks, 2 for the rest of 512 words; among three: two LUTs a bit
-    assert cut_rom(4608, 64) == Storage(64 * 2, 2 * 8 + 2)
+    assert rom(4608, 64) == Storage(64 * 2, 2 * 8 + 2)
     assert (
         rom_row_words(36864, 16) == 8192
     )  # four times 8 blocks, 4 for the rest of 4096 words; among five: three LUTs a bit
-    assert cut_rom(36864, 16) == Storage(16 * 3, 4 * 8 + 4)
-    assert (rom_row_words(32768, 8), cut_rom(32768, 8)) == (16384, Storage(8, 16))
+    assert rom(36864, 16) == Storage(16 * 3, 4 * 8 + 4)
+    assert (rom_row_words(32768, 8), rom(32768, 8)) == (16384, Storage(8, 16))
     # One row of blocks is never cut, nor is a ROM in LUTs.
-    assert (rom_row_words(576, 256), cut_rom(576, 256)) == (0, rom(576, 256))
-    assert cut_rom(8, 1280) == rom(8, 1280) == Storage(252)
+    assert (rom_row_words(576, 256), rom(576, 256)) == (0, rom(576, 256, cut=False))
+    assert rom(8, 1280) == Storage(252)
 
 
 def test_unforced_roms() -> None:

@@ -112,7 +112,7 @@ def test_rows_of_weights_together_are_the_whole() -> None:
     op = mvtu("XnorMvtu", weights, 0, ("BIPOLAR", "BIPOLAR", "INT11"), PE=1, SIMD=8)
     module = op.rtl_module(params)
     # 4608 words of 8 bits: two blocks of 4096 x 4 bits, and one of 512 x 36 for the rest.
-    assert module.parameters["WeightRowWords"] == 4096
+    assert module.parameters["WeightRow"] == 4096
     sizes = [(name, len(lines)) for name, lines in module.memory.items()]
     assert sizes == [("row00_fc0_weights.mem", 4096), ("row01_fc0_weights.mem", 512)]
     assert [line for lines in module.memory.values() for line in lines] == op.weight_lines(weights)
