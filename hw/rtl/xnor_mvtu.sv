@@ -28,8 +28,8 @@ module xnor_mvtu #(
   parameter  int unsigned WeightStyle    = 0,      // where the weights lie (see rom)
   parameter  int unsigned ThresholdStyle = 0,      // where the thresholds lie
   parameter  int unsigned ReadStages     = 1,      // cycles of reading: 1, or 2 with a register behind weights and word
-  parameter  int unsigned WeightRow      = 0,      // words a row of the weights' memory (see rom), 0: no rows; else ReadStages = 2
-  parameter  int unsigned ThresholdRow   = 0,      // likewise of the thresholds', with any ReadStages
+  parameter  int unsigned WeightRow      = 0,      // words a row of the weights (see rom); 0: no rows; needs ReadStages = 2
+  parameter  int unsigned ThresholdRow   = 0,      // words a row of the thresholds
   localparam int unsigned InWidth        = SIMD + (HasMask ? 1 : 0),
   localparam int unsigned OutWidth       = PE * OutBits
 ) (
