@@ -1,12 +1,13 @@
 """Taps of the RTL: what its streams carried between the layers, read from a waveform of the simulation."""
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flipflow.export.integer.net import ActType, Conv, Linear
+from flipflow.export.integer.net import ActType, Conv, Linear, SumPool
 from flipflow.sim.levels import Network
 from flipflow.sim.vcd import stream_words
 
@@ -16,7 +17,10 @@ _NOT_LAYERS = ("fifo", "gearbox")
 def rtl_taps(network: Network, images: np.ndarray) -> list[np.ndarray]:
     """Taps as in flipflow.sim.taps, of the simulated hardware."""
     accelerator = network.accelerator()
-    inputs = layer_inputs(accelerator)
+    # A sum is a layer where it stands for a convolution of equal weights, none where it is a pool.
+    operators = [item for item in network.net.operators if isinstance(item, Conv | Linear | SumPool)]
+    entered = zip(layer_inputs(accelerator), operators, strict=True)
+    inputs = [stream for stream, item in entered if not isinstance(item, SumPool)]
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "taps.vcd"
         answer = network.run("rtl", images, trace=trace)
@@ -29,18 +33,33 @@ def rtl_taps(network: Network, images: np.ndarray) -> list[np.ndarray]:
 
 
 def layer_inputs(accelerator: dict[str, Any]) -> list[str]:
-    """For each matrix-vector unit in stream order, the name of the stream that enters its window (or itself)."""
-    units = {layer["name"]: layer["op"] for layer in accelerator["layers"]}
-    kernels = [entry for entry in accelerator["pipeline"] if entry["model"] not in _NOT_LAYERS]
+    """For each matrix-vector unit and each sum in the order of the kernels, the name of the stream that enters its window (or
+    itself).
+    """
+    kinds = {layer["name"]: layer["op"] for layer in accelerator["layers"]}
+    streams = {name: _source(accelerator["pipeline"], name) for name in kinds}
     found = []
-    for index, kernel in enumerate(kernels):
-        if "Mvtu" not in units.get(kernel["name"], ""):
+    for name, kind in kinds.items():
+        if "Mvtu" not in kind and kind != "SumPool":
             continue
-        before = index - 1
-        if before >= 0 and kernels[before]["model"] == "window":
-            before -= 1
-        found.append("source" if before < 0 else kernels[before]["name"] + "_out")
+        window = streams[name].removesuffix("_out")
+        found.append(streams[window] if kinds.get(window) == "Window" else streams[name])
     return found
+
+
+def _source(pipeline: list[dict[str, Any]], name: str) -> str:
+    """Name of the stream that a kernel takes, as it leaves another kernel that is no FIFO or width converter."""
+    before = {entry["name"]: (earlier["name"] if earlier else "") for earlier, entry in pairwise([{}, *pipeline])}
+    kernels = {entry["name"]: entry for entry in pipeline}
+    while True:
+        source, _, port = kernels[name].get("inputs", [before[name]])[0].partition(":")
+        if not source:
+            return "source"
+        if kernels[source]["model"] == "fork":
+            return f"{source}_out{port or 0}"
+        if kernels[source]["model"] not in _NOT_LAYERS:
+            return f"{source}_out"
+        name = source
 
 
 def _tap_shapes(network: Network, images: np.ndarray) -> list[tuple[tuple[int, ...], ActType]]:
