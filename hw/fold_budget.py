@@ -85,21 +85,24 @@ def shortage(problem: Problem, cycles: int, budget: Budget, deadline: Deadline) 
     least of each while the others are kept to.
     """
     limited = [key for key in RESOURCES if getattr(budget, key) is not None]
-    least = {key: cheapest(problem, cycles, Budget(), deadline, Cost(**{key: 1})) for key in limited}
-    over = [key for key in limited if _amount(least[key], key) > getattr(budget, key)]
+    alone = {key: _least(problem, cycles, Budget(), key, deadline) for key in limited}
+    over = {key: least for key, least in alone.items() if least is not None and least > getattr(budget, key)}
     if over:
-        return "at least " + " and ".join(_used(_amount(least[key], key), key, budget) for key in over)
-    kept = {
-        key: cheapest(problem, cycles, replace(budget, **{key: None}), deadline, Cost(**{key: 1})) for key in limited
-    }
-    short = [f"{_used(_amount(kept[key], key), key, budget)}" for key in limited if kept[key] is not None]
+        return "at least " + " and ".join(_used(least, key, budget) for key, least in over.items())
+    beside = {key: _least(problem, cycles, replace(budget, **{key: None}), key, deadline) for key in limited}
+    short = [_used(least, key, budget) for key, least in beside.items() if least is not None]
     if short:
         return f"at least {' or '.join(short)} while the rest is kept to"
-    return "more of everything at once"
+    return "more than is allowed"
 
 
-def _amount(found: Folding | None, key: str) -> int:
-    return 0 if found is None else int(getattr(found.cost, key))
+def _least(problem: Problem, cycles: int, budget: Budget, key: str, deadline: Deadline) -> int | None:
+    """The least of a resource that a folding takes; None where there is none, or where the time is too short to prove it."""
+    try:
+        found = cheapest(problem, cycles, budget, deadline, Cost(**{key: 1}))
+    except FlipflowError:
+        return None
+    return int(getattr(found.cost, key)) if found is not None and found.optimal else None
 
 
 def _used(amount: int, key: str, budget: Budget) -> str:
@@ -122,11 +125,14 @@ def _beyond(problem: Problem, best: Folding, asked: Asked, deadline: Deadline) -
 
 
 def _larger(problem: Problem, asked: Asked, deadline: Deadline) -> str:
-    boards = [
-        name
-        for name in board_names()
-        if cheapest(problem, problem.paces[-1], board_budget(name, asked.image_bits), deadline) is not None
-    ]
+    def holds(name: str) -> bool:
+        try:
+            budget = board_budget(name, asked.image_bits)
+            return cheapest(problem, problem.paces[-1], budget, deadline) is not None
+        except FlipflowError:  # not known in the time there is
+            return False
+
+    boards = [name for name in board_names() if holds(name)]
     if boards:
         return f"It would fit {', '.join(boards)}."
     return "It fits none of the boards that flipflow knows: take a smaller network."
