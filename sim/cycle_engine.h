@@ -56,8 +56,7 @@ class Pipeline {
     return true;
   }
 
-  // Words go from output `port` of kernel `source` to input `slot` of kernel `sink`; outputs and inputs of a kernel are wired in
-  // rising order. Throws only std::bad_alloc.
+  // Words go from output `port` of kernel `source` to input `slot` of kernel `sink`. Throws only std::bad_alloc.
   void wire(int64_t source, int64_t port, int64_t sink, int64_t slot) {
     Node &from = nodes_[source], &to = nodes_[sink];
     connect(from.output, from.outputs, port, {&to.kernel->in_ready, static_cast<int>(slot)});
@@ -146,10 +145,12 @@ class Pipeline {
     for (size_t i = 0; i < all.size(); ++i) bits |= all[i].read() << i;
     return bits;
   }
+  // Puts the far end of wire number `index` of a kernel's side in its place; wires may come in any order.
   static void connect(End& first, std::vector<End>& all, int64_t index, End far) {
-    if (index == 0) first = far;
-    if (index == 1) all = {first};
-    if (index >= 1) all.push_back(far);
+    const auto place = static_cast<size_t>(index);
+    if (place == 0) first = far;
+    if (place >= all.size() && (place > 0 || !all.empty())) all.resize(place + 1, first);
+    if (!all.empty()) all[place] = far;
   }
 
   // Both ends of the pipeline for this cycle.

@@ -71,7 +71,9 @@ def keeps(pipeline: Sequence[Mapping[str, Any]], in_beats: int, out_beats: int, 
     return bool(chain.run(job)) and chain.period_cycles == chain.period_frames * interval > 0
 
 
-def full_fifos(pipeline: Sequence[Mapping[str, Any]], in_beats: int, out_beats: int, frames: int = 2) -> list[str] | None:
+def full_fifos(
+    pipeline: Sequence[Mapping[str, Any]], in_beats: int, out_beats: int, frames: int = 2
+) -> list[str] | None:
     """FIFOs that are full where the pipeline comes to a stop before so many frames have left it; None if it does not.
 
     Raises: FlipflowError E400, E401, E411, as `cycle_model.predict`.
@@ -87,13 +89,15 @@ def full_fifos(pipeline: Sequence[Mapping[str, Any]], in_beats: int, out_beats: 
 class Timeline:
     """What every kernel did over time.
 
-    names: of the kernels but FIFOs. edges: int64 [bins + 1], cycles at which bins begin and end.
+    names: of the kernels but FIFOs and width converters. edges: int64 [bins + 1], cycles at which bins begin and end.
     activity: int64 [kernels, bins, 3], cycles in which a kernel worked, was refused its word, and waited.
+    completion: int64 [frames], cycle in which a frame's last beat leaves.
     """
 
     names: tuple[str, ...]
     edges: NDArray[np.int64]
     activity: NDArray[np.int64]
+    completion: NDArray[np.int64]
 
 
 def timeline(
@@ -113,7 +117,9 @@ def timeline(
         sums.append(chain.activity())
     edges.append(chain.cycle)
     sums.append(chain.activity())
-    shown = [index for index, model in enumerate(checked.models) if model != "fifo"]
+    shown = [index for index, model in enumerate(checked.models) if model not in ("fifo", "gearbox")]
     total = np.stack(sums, axis=1)[shown]
     activity: NDArray[np.int64] = total[:, 1:] - total[:, :-1]
-    return Timeline(tuple(checked.names[index] for index in shown), np.array(edges, dtype=np.int64), activity)
+    return Timeline(
+        tuple(checked.names[index] for index in shown), np.array(edges, dtype=np.int64), activity, chain.completion()
+    )

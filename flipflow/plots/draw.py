@@ -7,14 +7,16 @@ from typing import Any
 from flipflow.errors import FlipflowError
 from flipflow.plots import accuracies, curves
 from flipflow.plots.style import save
-from flipflow.run.stages import CHECKPOINT, METRICS
+from flipflow.run.stages import ACCELERATOR, CHECKPOINT, METRICS
 from flipflow.sim.reporter import Reporter
 
 
 def plot_run(run_dir: Path, out: Path, reporter: Reporter) -> list[Path]:
-    """weights (OvSW, Fig. 1) and curves, as .png and .svg in `out`.
+    """weights (OvSW, Fig. 1), curves, and the accelerator's pipeline where there is one, as .png and .svg in `out`.
 
-    Raises: FlipflowError E112 (no run or sweep), E160 to E162 (checkpoint), E186 (no metrics, or `out` cannot be written).
+    A run of a QONNX file has an accelerator only.
+    Raises: FlipflowError E112 (no run or sweep), E160 to E162 (checkpoint), E186 (no metrics, or `out` cannot be written),
+    E406 (accelerator.json).
     """
     from flipflow.plots.weights import layer_weights, weights_figure  # noqa: PLC0415
     from flipflow.train.checkpoint import load  # noqa: PLC0415 - torch only where it is needed
@@ -22,6 +24,9 @@ def plot_run(run_dir: Path, out: Path, reporter: Reporter) -> list[Path]:
     if not run_dir.is_dir():
         fix = "Name a run directory, or the folder of a sweep (it holds a results.json)."
         raise FlipflowError("E112", "there is no such folder.", str(run_dir), fix)
+    pipeline = plot_pipeline(run_dir, out) if (run_dir / ACCELERATOR).is_file() else []
+    if pipeline and not (run_dir / CHECKPOINT).is_file():
+        return pipeline
     checkpoint = load(run_dir / CHECKPOINT)
     title = _title(checkpoint)
     reporter.progress("plot", 0, 2, "weights")
@@ -30,7 +35,15 @@ def plot_run(run_dir: Path, out: Path, reporter: Reporter) -> list[Path]:
     reporter.progress("plot", 1, 2, "curves")
     files += save(curves.run_figure(curves.read_metrics(run_dir / METRICS), title), out, "curves")
     reporter.progress("plot", 2, 2)
-    return files
+    return files + pipeline
+
+
+def plot_pipeline(run_dir: Path, out: Path) -> list[Path]:
+    """pipeline: when the kernels of the run's accelerator work and when they are held up, by the cycle model."""
+    from flipflow.plots.pipeline import pipeline_figure, pipeline_timeline  # noqa: PLC0415
+
+    times = pipeline_timeline(run_dir / ACCELERATOR)
+    return save(pipeline_figure(times, f"{run_dir.resolve().name}: the first frames"), out, "pipeline")
 
 
 def plot_surface(run_dir: Path, out: Path, points: int, radius: float, images: int, reporter: Reporter) -> list[Path]:

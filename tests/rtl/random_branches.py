@@ -33,7 +33,7 @@ def branches(draw: "Draw", chain: "Chain") -> bool:
         stream,
     )
     fork, ways = chain.end, []
-    for port in range(count):
+    for port in (int(port) for port in draw.rng.permutation(count)):
         chain.end, chain.sink = f"{fork}:{port}" if port else fork, stream
         _way(draw, chain, shape, (before, after), learned=port == 1)
         ways.append(chain.end)
