@@ -89,6 +89,7 @@ class _Sizer:
         self.meetings = [name for op in self.ops if len(op.in_streams()) > 1 for name in inputs[op.name]]
         self.tell = tell  # how many FIFOs more have their depth
         self._last = 0
+        self._rule = {name: self.depth(name) for name in self.fifos}
         self._pipeline = pipeline_of(model)
         self._ends = self.ops[0].in_stream().beats, self.ops[-1].out_stream().beats
 
@@ -187,9 +188,12 @@ class _Sizer:
             self.tell(1)
 
     def _shrink_one(self, name: str, short: int, interval: int, latency: int) -> None:
-        """Give a FIFO its smallest depth, which is above `short`. Many are alike: the last depth found is tried first."""
-        enough = self.depth(name)
-        trials = [self._last, self._last - 1]
+        """Give a FIFO its smallest depth, which is above `short`.
+
+        Many are alike, and most need about what stitching has given them: these depths are tried first.
+        """
+        enough, rule = self.depth(name), self._rule[name]
+        trials = [self._last, self._last - 1, rule + rule // 8, rule - rule // 8]
         while enough - short > 1:
             depth = trials.pop(0) if trials else (short + enough) // 2
             if not short < depth < enough:
