@@ -7,6 +7,8 @@ from flipflow.hw.kernels.area import bits, chain
 
 # A multiplier block's sides, two's complement; a wider side is cut into parts of one bit less, below a sign.
 BLOCK_BITS = 18
+# Sums of more words a pixel than this are read two words ahead.
+_MANY_WORDS = 16
 
 
 def multiplier_blocks(first: int, second: int) -> int:
@@ -45,7 +47,8 @@ def requantize_luts(pe: int, folds: int, factors: tuple[int, int], sums: tuple[i
 def sum_pool_luts(elems: int, sum_bits: int, taps: int, words: int) -> int:
     """LUTs of the RTL module sum_pool without its memory."""
     counters = sum(_counter_luts(count) for count in (taps, words))
-    return round(elems * ((chain(sum_bits) or sum_bits) + sum_bits)) + 4 + counters
+    ahead = chain(bits(words)) if words > _MANY_WORDS else 0
+    return round(elems * ((chain(sum_bits) or sum_bits) + sum_bits)) + 4 + counters + ahead
 
 
 def channel_pad_luts(words: int) -> int:
