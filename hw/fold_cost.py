@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-# What a block RAM weighs against LUTs where two foldings are compared. An ECP5-85F has 402 LUT4s for each of its block
-# RAMs, but few designs use all of them, and placement takes long over LUTs. At 402, foldings left block RAMs idle.
-LUTS_PER_BRAM = 128
-# The same of a multiplier block: about what an 8 x 8 multiplier takes in LUT4s. There are 536 LUT4s for each in an ECP5-85F.
-LUTS_PER_DSP = 64
+from flipflow.hw.kernels.area import LUTS_SAVED
+
+# What a block RAM weighs against LUTs where two foldings are compared: what it must save to hold a ROM. An ECP5-85F has 402
+# LUT4s for each, but few designs use all blocks, and placement takes long over LUTs: at 402, foldings take twice the LUTs.
+LUTS_PER_BRAM = LUTS_SAVED
+# The same of a multiplier block: there are 536 LUT4s for each in an ECP5-85F, and most would lie idle.
+LUTS_PER_DSP = 32
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _BLOCK_COST, _LUTRAM_COST = 128, 4
 _STEER_COST, _ROM_BIT_COST = 0.5, 1 / 16
 _LUTRAM_LUTS = 6
 # LUTs that a block RAM must save to be worth it. There are 402 LUT4s for each in an ECP5-85F, but few designs use all blocks.
-_LUTS_SAVED = 48
+LUTS_SAVED = 48
 # Rows of a ROM in block RAM: each has registers of its own.
 _MOST_ROWS = 99
 # Adders up to this width are gates, wider ones carry chains.
@@ -110,7 +110,7 @@ def unforced_rom(depth: int, width: int, columns: int | None = None) -> Storage:
 
 def rom_in_blocks(depth: int, width: int) -> bool:
     """True where a ROM is to lie in block RAM: where every block saves a good number of LUTs."""
-    return rom_luts(depth, width) >= _LUTS_SAVED * block_rams(depth, width)
+    return rom_luts(depth, width) >= LUTS_SAVED * block_rams(depth, width)
 
 
 def block_rams(depth: int, width: int) -> int:

@@ -58,7 +58,7 @@ def cost_by_definition(problem: Problem, picks: tuple[Choice, ...], pace: int) -
 
 
 def search(problem: Problem, pace: int, budget: Budget) -> float:
-    """Least LUTs + 128 block RAMs + 64 multipliers within a pace and a budget, by trying everything; inf where there is none."""
+    """Least LUTs + 48 block RAMs + 32 multipliers within a pace and a budget, by trying everything; inf where there is none."""
     best = inf
     for picks in product(*problem.choices):
         if max(pick.cycles for pick in picks) > pace:
@@ -66,13 +66,13 @@ def search(problem: Problem, pace: int, budget: Budget) -> float:
         lut, bram, dsp = cost_by_definition(problem, picks, pace)
         limits = ((lut, budget.lut), (bram, budget.bram), (dsp, budget.dsp))
         if all(most is None or value <= most for value, most in limits):
-            best = min(best, lut + 128 * bram + 64 * dsp)
+            best = min(best, lut + 48 * bram + 32 * dsp)
     return best
 
 
 def test_weights() -> None:
-    assert (LUTS_PER_BRAM, LUTS_PER_DSP) == (128, 64)
-    assert Cost(5, 2, 3).weighted == 5 + 256 + 192
+    assert (LUTS_PER_BRAM, LUTS_PER_DSP) == (48, 32)
+    assert Cost(5, 2, 3).weighted == 5 + 96 + 96
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -145,7 +145,7 @@ def test_a_network_s_optimum_is_that_of_the_stitched_graphs() -> None:
     every = [[knobs | auto[layer.name] for knobs in combinations(layer.legal())] for layer in layers]
     assert [len(each) for each in every] == [6, 3, 10]
     costs = [stitched_cost(model, knobs, pace) for knobs in product(*every)]
-    least = min(lut + 128 * bram for cycles, lut, bram in costs if cycles <= pace)
+    least = min(lut + 48 * bram for cycles, lut, bram in costs if cycles <= pace)
     found = cheapest(fold_problem(model, auto, pace), pace, Budget(), Deadline(30))
     assert found is not None
     assert found.optimal
@@ -168,7 +168,7 @@ def test_memories_are_chosen_with_the_folding() -> None:
     assert len(costs) == 8
     found = cheapest(fold_problem(model, fixed, pace), pace, Budget(), Deadline(30))
     assert found is not None
-    assert found.cost.weighted == min(lut + 128 * bram for _, lut, bram in costs)
+    assert found.cost.weighted == min(lut + 48 * bram for _, lut, bram in costs)
     none = cheapest(fold_problem(model, fixed, pace), pace, Budget(bram=0), Deadline(30))
     assert none is not None
     assert none.cost.lut == min(lut for _, lut, bram in costs if bram == 0)
@@ -192,7 +192,7 @@ def test_branches_fold_together() -> None:
     costs = [stitched_cost(model, knobs, pace) for knobs in product(*every)]
     found = cheapest(fold_problem(model, fixed, pace), pace, Budget(), Deadline(30))
     assert found is not None
-    assert found.cost.weighted == min(lut + 128 * bram for cycles, lut, bram in costs if cycles <= pace)
+    assert found.cost.weighted == min(lut + 48 * bram for cycles, lut, bram in costs if cycles <= pace)
 
 
 def test_what_goes_around_a_convolution_waits_for_it() -> None:
@@ -212,7 +212,7 @@ def test_build_folds_to_the_optimum() -> None:
     model = network()
     fold(model, FoldRequest(cycles=300))
     ops = kernels_of(stitch(model))
-    cost = sum(op.lut_estimation("") + 128 * op.bram_estimation("") for op in ops)
+    cost = sum(op.lut_estimation("") + 48 * op.bram_estimation("") for op in ops)
     found = cheapest(fold_problem(network(), {}, 300), 300, Budget(), Deadline(30))
     assert found is not None
     assert found.cost.weighted == cost

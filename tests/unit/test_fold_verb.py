@@ -187,7 +187,7 @@ def test_front(run: Path, verb: Verb) -> None:
     rows = told["pareto"]
     assert len(rows) >= 3
     assert all(row["optimal"] for row in rows)
-    weights = [row["lut"] + 128 * row["bram"] + 64 * row["dsp"] for row in rows]
+    weights = [row["lut"] + 48 * row["bram"] + 32 * row["dsp"] for row in rows]
     assert weights == sorted(set(weights), reverse=True)
     assert [row["cycles"] for row in rows] == sorted({row["cycles"] for row in rows})
     assert {Path(file).name for file in told["plots"]} == {"pareto.png", "pareto.svg"}
