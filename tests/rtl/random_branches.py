@@ -107,7 +107,8 @@ def _line(draw: "Draw", chain: "Chain") -> None:
     parameters |= {"FactorBits": 3, "OffsetBits": 4, "AccWidth": stream.bits + 6, "Shift": 1, "OutBits": bits}
     parameters |= {"Minimum": -(1 << (bits - 1)), "Maximum": (1 << (bits - 1)) - 1}
     parameters["LineFile"] = draw.rom(chain, "l", folds, stream.elems * 7)
-    model = {"model": "steps", "steps": 1, "consume": 1, "emit_from": 0, "emit_period": 1, "latency": 5}
+    wide = stream.bits + int(not parameters["Signed"]) > 18  # a multiplier of two stages
+    model = {"model": "steps", "steps": 1, "consume": 1, "emit_from": 0, "emit_period": 1, "latency": 6 if wide else 5}
     draw.add(chain, "requantize", parameters, model, replace(stream, bits=bits))
 
 
