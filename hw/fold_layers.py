@@ -4,7 +4,7 @@ A layer is a unit with what must share its beat size: a convolution or a pool wi
 the arg-max, anything with the forks and channel paddings behind it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -161,7 +161,8 @@ def edges_of(model: Any, layers: tuple[Layer, ...]) -> Iterator[tuple[int | None
 
 def combinations(values: Mapping[str, "list[int] | tuple[str, ...]"]) -> list[Knobs]:
     """Every combination of knobs' values."""
-    return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
+    chosen: Iterable[tuple[int | str, ...]] = product(*values.values())
+    return [dict(zip(values, each, strict=True)) for each in chosen]
 
 
 def divisors(number: int) -> list[int]:

@@ -32,7 +32,7 @@ def waits_of(model: Any) -> dict[tuple[str, int], float]:
     """What waits before every kernel of several inputs: {(kernel, input): share of a frame}."""
     inputs = inputs_of(model)
     lags: dict[str, float] = {}  # of the words that leave a kernel; the graph's input has none
-    waits = {}
+    waits: dict[tuple[str, int], float] = {}
     for op in kernels_of(model):
         arrive = [lags.get(source.partition(":")[0], 0.0) for source in inputs[op.name]]
         lags[op.name] = max(arrive) + lag_of(op)

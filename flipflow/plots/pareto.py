@@ -19,7 +19,7 @@ class Point:
 
 @styled
 def pareto_figure(front: Sequence[Point], finn: Sequence[Point], title: str) -> Figure:
-    """LUTs (left) and block RAMs (right) over the rate, a rate costs what the next faster point does. FINN's SetFolding beside."""
+    """LUTs (left) and block RAMs (right) over the rate; between two rates, what the faster costs. FINN's SetFolding beside."""
     figure = new_figure(TWO_COLUMNS, 2.6, title)
     for axes, key, label in zip(subplots(figure, 1, 2), ("lut", "bram"), ("LUT4s", "18-kbit block RAMs"), strict=True):
         for points, colour, marker, name in (
