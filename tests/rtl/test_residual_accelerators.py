@@ -22,7 +22,7 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", ["convolved", pytest.param("pooled", marks=pytest.mark.slow)])
 def test_residual_network(network: str, tmp_path: Path) -> None:
     options, cycles = NETWORKS[network]
     model, images, logits = residual_graph(**options)
