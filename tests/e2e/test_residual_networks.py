@@ -27,8 +27,8 @@ from flipflow.sim import reference
 from flipflow.sim.levels import Network
 from flipflow.sim.taps import layer_names, taps
 from flipflow.train.models import build_model
+from flipflow.train.random_networks import INPUT_SHAPES, random_network, settle
 from flipflow.train.resnet import ResidualUnit
-from tests.deployable_networks import INPUT_SHAPES, random_network, settle
 from tests.e2e.levels import qonnx_outputs
 from tests.residual_networks import ResidualPlan, pixels_for, residual_plans, write_residual_network
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from flipflow.config import ModelConfig
 from flipflow.train.models import build_model
-from tests.deployable_networks import settle
+from flipflow.train.random_networks import settle
 
 Values = dict[str, Tensor]
 

@@ -1,4 +1,8 @@
-"""Untrained deployable networks in the state that training leaves: norms of both signs, running statistics of real sums."""
+"""The papers' networks untrained, in the state that training leaves: norms of both signs, running statistics of real sums.
+
+For builds and simulations before anything is trained: sizes, areas and cycles do not depend on the weights much, and equality of
+the levels not at all.
+"""
 
 import torch
 from torch import nn
@@ -6,6 +10,7 @@ from torch import nn
 from flipflow.config import ModelConfig
 from flipflow.train.models import build_model
 
+# Images (channels, height, width) and classes.
 INPUT_SHAPES: dict[str, tuple[tuple[int, int, int], int]] = {
     "cresnet18": ((3, 32, 32), 10),
     "cresnet20": ((3, 32, 32), 10),
@@ -16,7 +21,7 @@ INPUT_SHAPES: dict[str, tuple[tuple[int, int, int], int]] = {
 
 
 def random_network(name: str, seed: int = 0) -> nn.Module:
-    """A named network (a key of INPUT_SHAPES) in eval mode."""
+    """A deployable network (a key of INPUT_SHAPES) in eval mode; the same for the same seed."""
     shape, classes = INPUT_SHAPES[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
