@@ -115,7 +115,9 @@ module pool #(
       assign neutral   = use_min[e] ? ~Least : Least;  // of max or min: what a window of padding alone gives
       assign old_value = best[e*ElemBits+:ElemBits];
       assign new_value = data[e*ElemBits+:ElemBits];
-      if (Signed) begin : gen_signed
+      if (Taps == 1) begin : gen_single
+        assign beats = 1'b0;  // there is nothing to compare with
+      end else if (Signed) begin : gen_signed
         assign beats = use_min[e] ? $signed(new_value) < $signed(old_value) : $signed(old_value) < $signed(new_value);
       end else begin : gen_unsigned
         assign beats = use_min[e] ? new_value < old_value : old_value < new_value;
