@@ -93,7 +93,7 @@ def shortage(problem: Problem, cycles: int, budget: Budget, deadline: Deadline) 
     short = [_used(least, key, budget) for key, least in beside.items() if least is not None]
     if short:
         return f"at least {' or '.join(short)} while the rest is kept to"
-    return "more than is allowed"
+    return "more than is allowed (the time was too short to say of what)"
 
 
 def _least(problem: Problem, cycles: int, budget: Budget, key: str, deadline: Deadline) -> int | None:
@@ -125,17 +125,22 @@ def _beyond(problem: Problem, best: Folding, asked: Asked, deadline: Deadline) -
 
 
 def _larger(problem: Problem, asked: Asked, deadline: Deadline) -> str:
-    def holds(name: str) -> bool:
-        try:
-            budget = board_budget(name, asked.image_bits)
-            return cheapest(problem, problem.paces[-1], budget, deadline) is not None
-        except FlipflowError:  # not known in the time there is
-            return False
-
-    boards = [name for name in board_names() if holds(name)]
+    """Boards that would hold the network, as far as that is known in the time there is."""
+    answers = {name: _holds(problem, board_budget(name, asked.image_bits), deadline) for name in board_names()}
+    boards = [name for name, holds in answers.items() if holds]
     if boards:
         return f"It would fit {', '.join(boards)}."
+    if None in answers.values():
+        return "The time was too short to say which board holds it: give the solver more seconds (--limit)."
     return "It fits none of the boards that flipflow knows: take a smaller network."
+
+
+def _holds(problem: Problem, budget: Budget, deadline: Deadline) -> bool | None:
+    """Whether a folding is within a budget; None where that is not known in the time there is."""
+    try:
+        return cheapest(problem, problem.paces[-1], budget, deadline) is not None
+    except FlipflowError:
+        return None
 
 
 def image_bits(model: Any) -> int:
