@@ -113,11 +113,11 @@ def test_a_damaged_file_shows_before_anything_is_timed(chain: Path, tmp_path: Pa
     assert "E452" in err and "flipflow export net" in err
 
 
-def test_a_run_that_hardware_cannot_follow(tmp_path: Path) -> None:
+def test_a_residual_run_that_was_not_built(tmp_path: Path) -> None:
     folder = exported(tmp_path, RESIDUAL)
     out, _ = flipflow("bench", "net", *OPTIONS, "--no-kernels", "--json", cwd=folder)
     document = json.loads(out)
-    assert [row["level"] for row in document["levels"]] == ["torch", "qonnx", "integer", "cpu"]
+    assert [row["level"] for row in document["levels"]] == ["torch", "qonnx", "finn", "integer", "cpu"]
     assert document["verilator"] is None
 
 
