@@ -3,45 +3,21 @@
 from typing import Any
 
 from flipflow.hw.kernels.area import Storage, bits, chain, lut_ram, ram
-from flipflow.hw.kernels.base import KernelOp, RtlModule, Schedule, Stream, Tensor
+from flipflow.hw.kernels.base import RtlModule, Schedule, Tensor
+from flipflow.hw.kernels.passing import PassingOp
 
 # Deepest FIFO that the RTL keeps in LUT RAM.
 _LUT_DEPTH = 32
 
 
-class Fifo(KernelOp):
+class Fifo(PassingOp):
     """Passes a stream of `Elems` elements a beat; holds `Depth` beats. A beat pushed in cycle t is at the output in
     cycle t + 1.
     """
 
     def kernel_attributes(self) -> dict[str, tuple[Any, ...]]:
-        """Shape: the frame's tensor. Depth in beats, at least 2. SideBits: bits of a beat that are no elements."""
-        return {
-            "Shape": ("ints", True, []),
-            "Elems": ("i", True, 0),
-            "Depth": ("i", True, 2),
-            "dataType": ("s", True, ""),
-            "HasMask": ("i", False, 0, {0, 1}),
-            "SideBits": ("i", False, 0),
-        }
-
-    def in_stream(self) -> Stream:
-        """The stream."""
-        shape = tuple(int(size) for size in self.get_nodeattr("Shape"))
-        mask, side = bool(self.integer("HasMask")), self.integer("SideBits")
-        return Stream(shape, self.integer("Elems"), self.text("dataType"), mask, side)
-
-    def out_stream(self) -> Stream:
-        """The same stream."""
-        return self.in_stream()
-
-    def run(self, tensor: Tensor, params: dict[str, Tensor]) -> Tensor:
-        """The same values."""
-        return tensor
-
-    def get_exp_cycles(self) -> int:
-        """One beat a cycle."""
-        return self.in_stream().beats
+        """Depth: beats, at least 2."""
+        return {**super().kernel_attributes(), "Depth": ("i", True, 2)}
 
     def schedule(self) -> Schedule:
         """Depth for the cycle model."""
