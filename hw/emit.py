@@ -16,6 +16,7 @@ TOP = "accelerator"
 _MVTU = ("mvtu_accumulator", "mvtu_control", "mvtu_results", "rom", "skid_buffer", "threshold_unit")
 # Modules that an RTL kernel instantiates.
 _CHILDREN = {
+    "fifo": ("fifo_memory", "fifo_pair"),
     "xnor_mvtu": (*_MVTU, "xnor_popcount"),
     "mixed_mvtu": (*_MVTU, "adder_tree", "mixed_dot", "xnor_popcount"),
     "requantize": ("multiplier", "rom", "saturate"),

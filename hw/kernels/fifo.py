@@ -8,6 +8,8 @@ from flipflow.hw.kernels.passing import PassingOp
 
 # Deepest FIFO that the RTL keeps in LUT RAM.
 _LUT_DEPTH = 32
+# The FIFO that has two registers and no memory.
+_PAIR_DEPTH = 2
 
 
 class Fifo(PassingOp):
@@ -24,10 +26,12 @@ class Fifo(PassingOp):
         return {"name": self.name, "model": "fifo", "depth": self.integer("Depth")}
 
     def lut_estimation(self, fpgapart: str = "") -> int:
-        """Two pointers with their comparisons, the way around a deep memory, and a shallow memory itself."""
+        """Two pointers with their comparisons, the choice of a deep queue's head, and a shallow memory itself."""
         depth, width = self.integer("Depth"), self.in_stream().width
-        around = width if depth > _LUT_DEPTH else 0
-        return round(_pointers(depth)) + around + self._memory().lut
+        if depth == _PAIR_DEPTH:
+            return width + 5
+        head = 2 * width if depth > _LUT_DEPTH else 0
+        return round(_pointers(_slots(depth))) + head + self._memory().lut
 
     def bram_estimation(self, fpgapart: str = "") -> int:
         """18-kbit block RAMs of a deep queue."""
@@ -35,11 +39,18 @@ class Fifo(PassingOp):
 
     def _memory(self) -> Storage:
         depth, width = self.integer("Depth"), self.in_stream().width
-        return ram(depth, width) if depth > _LUT_DEPTH else lut_ram(depth, width)
+        if depth == _PAIR_DEPTH:
+            return Storage()
+        return ram(_slots(depth), width) if depth > _LUT_DEPTH else lut_ram(depth, width)
 
     def rtl_module(self, params: dict[str, Tensor]) -> RtlModule:
         """Width in bits, depth in beats."""
         return RtlModule("fifo", {"Width": self.in_stream().width, "Depth": self.integer("Depth")})
+
+
+def _slots(depth: int) -> int:
+    """Words in the memory: the head of a deep queue lies in a register."""
+    return depth - 1 if depth > _LUT_DEPTH else depth
 
 
 def _pointers(depth: int) -> float:
