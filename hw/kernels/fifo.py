@@ -53,14 +53,20 @@ def _slots(depth: int) -> int:
     return depth - 1 if depth > _LUT_DEPTH else depth
 
 
-def _pointers(depth: int) -> float:
+def _pointers(slots: int) -> float:
     """LUTs of the two pointers, of the tests for full and empty and of the handshake.
 
-    Up to four bits everything is gates, above there are two carry chains. A depth that is no power of two must be compared
-    with. The constants are fitted to the FIFOs that docs/results/area.json marks so.
+    Up to four bits everything is gates, above there are two carry chains. Pointers of a number of words that is no power of two
+    are compared with its end; of a deep queue, the bits of that number are cleared then. The constants are fitted to the FIFOs
+    that docs/results/area.json marks so.
     """
-    width = bits(depth)
+    width = bits(slots)
     if width <= 4:
         return 5 * width + 6
-    rest = 1.5 * width + 14 if depth == 1 << width else 3.6 * width + (17 if depth <= _LUT_DEPTH else 10)
+    if slots == 1 << width:
+        rest = 1.5 * width + 14
+    elif slots <= _LUT_DEPTH:
+        rest = 3.6 * width + 17
+    else:
+        rest = 3.6 * width + 2.2 * slots.bit_count() + 5.6
     return 2 * chain(width) + rest
