@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from flipflow.errors import FlipflowError
 from flipflow.sim import cache
 from flipflow.sim.verilator import Toolchain, find_toolchain
+from flipflow.sim.verilator_runtime import Model
 
 _MODELS = Path(__file__).parent / "harness" / "board"
 _TOP = "board_top"
@@ -149,34 +149,25 @@ def build_board(
     def fill(place: Path) -> None:
         for name, text in {**texts, _MAIN: main}.items():
             (place / name).write_text(text)
-        _compile(tools, place, list(texts), options, button, jobs or len(os.sched_getaffinity(0)))
+        _compile(tools, place, list(texts), options, button, jobs or len(os.sched_getaffinity(0)), quick)
 
     return cache.entry("board", key, fill) / _TOP
 
 
 def _compile(
-    tools: Toolchain, place: Path, sources: list[str], options: Sequence[str], button: bool, jobs: int
+    tools: Toolchain, place: Path, sources: list[str], options: Sequence[str], button: bool, jobs: int, quick: bool
 ) -> None:
     """Verilate and compile in `place`; leaves the binary there."""
     objects = place / "objects"
     flags = ["-CFLAGS", f"-DHAS_BUTTON={int(button)}", "--Mdir", objects.name, "-o", _TOP]
     _run([str(tools.verilator), *_VERILATE, *flags, *sources, f"../{_MAIN}"], place, tools)
     coroutines = "" if "clang" in tools.versions[1] else "-fcoroutines"
-    runtime_key = cache.digest([*tools.versions, *options, "timing"])
-    runtime = cache.root() / "verilator-runtime" / runtime_key
-    if runtime.is_dir():
-        for item in runtime.iterdir():
-            shutil.copy(item, objects)  # newer than its source, so make takes it as it is
-    make = [tools.make, "-j", str(jobs), "-C", objects.name, "-f", f"V{_TOP}.mk", f"CXX={tools.cxx}"]
-    _run([*make, f"PYTHON3={sys.executable}", f"CFG_CXXFLAGS_COROUTINES={coroutines}", *options], place, tools)
-    cache.entry("verilator-runtime", runtime_key, lambda shelf: _keep_runtime(objects, shelf))
+    make = (tools.make, "-j", str(jobs), f"CXX={tools.cxx}", f"CFG_CXXFLAGS_COROUTINES={coroutines}")
+    Model(
+        objects, f"V{_TOP}", tools.versions, make, tuple(options), lambda command: _run(command, place, tools), quick
+    ).compile()
     (objects / _TOP).rename(place / _TOP)
     shutil.rmtree(objects)
-
-
-def _keep_runtime(objects: Path, shelf: Path) -> None:
-    for item in objects.glob("verilated*.o"):
-        shutil.copy(item, shelf)
 
 
 def _run(command: list[str], place: Path, tools: Toolchain) -> None:

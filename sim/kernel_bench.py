@@ -22,6 +22,7 @@ from flipflow.errors import FlipflowError
 from flipflow.sim import cache
 from flipflow.sim.kernel_trace import Trace, trace
 from flipflow.sim.verilator import Toolchain, find_toolchain
+from flipflow.sim.verilator_runtime import Model
 
 _TOP = "kernel_bench"
 _FLAGS = (
@@ -142,21 +143,10 @@ def _compile(tools: Toolchain, place: Path, texts: Mapping[str, str], jobs: int)
     link = f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator"
     main = str(config.share_dir / "lib" / "verilator" / "verilator.cpp")
     _run([str(tools.verilator), *_FLAGS, "--Mdir", objects.name, "-LDFLAGS", link, main, *sorted(texts)], place)
-    runtime_key = cache.digest([*tools.versions, *_MAKE, "vpi"])
-    runtime = cache.root() / "verilator-runtime" / runtime_key
-    if runtime.is_dir():
-        for item in runtime.iterdir():
-            shutil.copy(item, objects)  # newer than its source, so make takes it as it is
-    make = [tools.make, "-j", str(jobs), "-C", objects.name, "-f", "Vtop.mk", f"CXX={tools.cxx}"]
-    _run([*make, f"PYTHON3={sys.executable}", *_MAKE], place)
-    cache.entry("verilator-runtime", runtime_key, lambda shelf: _keep_runtime(objects, shelf))
+    make = (tools.make, "-j", str(jobs), f"CXX={tools.cxx}")
+    Model(objects, "Vtop", tools.versions, make, _MAKE, lambda command: _run(command, place), precompile=True).compile()
     (objects / _TOP).rename(place / _TOP)
     shutil.rmtree(objects)
-
-
-def _keep_runtime(objects: Path, shelf: Path) -> None:
-    for item in objects.glob("verilated*.o"):
-        shutil.copy(item, shelf)
 
 
 def _run(command: list[str], place: Path) -> None:

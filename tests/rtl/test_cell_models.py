@@ -3,50 +3,41 @@
 import os
 import re
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import flipflow.hw.cells
-from flipflow.sim.verilator import find_toolchain
+from flipflow.sim.verilator import Toolchain, find_toolchain
+from flipflow.sim.verilator_runtime import Model
 
 BENCH = Path(__file__).parent / "benches" / "cell_models.sv"
 MODELS = sorted(Path(flipflow.hw.cells.__file__).parent.glob("*.v"))
 WAIVED = ("WIDTH", "PINMISSING", "DECLFILENAME", "MULTITOP")
+SETTINGS = (
+    *("CFG_CXXFLAGS_STD=-std=gnu++20", "CFG_CXXFLAGS_PCH_I=-include", "CFG_LDLIBS_THREADS=-pthread"),
+    *("OPT_SLOW=-O0", "OPT_GLOBAL=-O1", "OPT_FAST=-O0"),  # as a board's, to share its runtime library
+)
+
+
+def _run(command: list[str], folder: Path, tools: Toolchain) -> None:
+    environment = {**os.environ, "VERILATOR_ROOT": str(tools.root)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def run_bench(folder: Path, bench: str, models: list[Path]) -> str:
     source = folder / "cell_models.sv"
     source.write_text(bench)
     tools = find_toolchain()
-    environment = {**os.environ, "VERILATOR_ROOT": str(tools.root)}
-    command = [
-        str(tools.verilator),
-        "--binary",
-        "--timing",
-        "--top-module",
-        "cell_models",
-        "--Mdir",
-        "objects",
-        "-j",
-        "1",
-    ]
-    command += [
-        "-CFLAGS",
-        "-O0 -std=c++20" + ("" if "clang" in tools.versions[1] else " -fcoroutines"),
-        "-MAKEFLAGS",
-        "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0",
-        *(f"-Wno-{name}" for name in WAIVED),
-    ]
-    done = subprocess.run(
-        [*command, str(source), *map(str, models)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    flags = ("--main", "--exe", "--timing", "--output-split", "0", "--top-module", "cell_models", "--Mdir", "objects")
+    sources = [str(source), *map(str, models)]
+    _run([str(tools.verilator), "--cc", *flags, *(f"-Wno-{name}" for name in WAIVED), *sources], folder, tools)
+    coroutines = "" if "clang" in tools.versions[1] else "-fcoroutines"
+    make = (tools.make, f"CXX={tools.cxx}", f"CFG_CXXFLAGS_COROUTINES={coroutines}")
+    run = partial(_run, folder=folder, tools=tools)
+    Model(folder / "objects", "Vcell_models", tools.versions, make, SETTINGS, run, precompile=True).compile()
     program = folder / "objects" / "Vcell_models"
     return subprocess.run([str(program)], cwd=folder, capture_output=True, text=True, check=True).stdout
 
