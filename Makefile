@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.flipflow-installed
 JOBS   ?= 2
 ROOMS  := train export hw sim cpu
-NATIVE := $(shell find cpu/src cpu/include -name '*.cpp' -o -name '*.h') cpu/CMakeLists.txt sim/cycles.cpp
+NATIVE := $(shell find cpu/src cpu/include -name '*.cpp' -o -name '*.h') cpu/CMakeLists.txt $(wildcard sim/*.cpp sim/*.h)
 TYPING := build/typing# the package as mypy wants to see it: all rooms in one folder
 
 .PHONY: setup demo test test-slow lint format docs arm clean

@@ -6,8 +6,7 @@
 //
 // A kernel sleeps while its state stands still (until an input of its changes) or while it is in a span (see cycle_kernel.h;
 // until that ends). Waking a kernel too early does no harm: a step is a step. Cycles in which all sleep are skipped.
-// Where the state at the end of a frame equals that at the end of an earlier one, all that lies between repeats itself for as
-// long as the source does, and is added rather than stepped.
+// (Where nothing is random and only the frames' ends are wanted, cycle_frames.h is quicker by far.)
 
 #ifndef FLIPFLOW_SIM_CYCLE_ENGINE_H_
 #define FLIPFLOW_SIM_CYCLE_ENGINE_H_
@@ -15,7 +14,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -27,14 +25,12 @@
 namespace flipflow {
 
 // What a run is told. interval: a frame's beats are not offered before frame * interval. patience: with random stalls, cycles
-// without any movement after which the pipeline counts as stuck. every: all kernels are stepped in every cycle and nothing is
-// added up, as a check of the above. until_repeat: stop where all repeats itself. latency, where it is not 0: stop where frame n
-// is not done in cycle latency + n * interval, counted from the first beat taken.
+// without any movement after which the pipeline counts as stuck. every: all kernels are stepped in every cycle, as a check.
 struct Run {
-  int64_t frames, in_beats, out_beats, interval, latency, patience;
+  int64_t frames, in_beats, out_beats, interval, patience;
   double stall;
   uint64_t seed;
-  bool every, until_repeat;
+  bool every;
 };
 
 class Pipeline {
@@ -67,7 +63,7 @@ class Pipeline {
     to.producer == kNone ? void(to.producer = source) : to.producers.push_back(source);
   }
 
-  // Runs on until `frames` frames have left, nothing can move any more, a frame is late, or `slice` cycles are over.
+  // Runs on until `frames` frames have left, nothing can move any more, or `slice` cycles are over.
   int32_t run(const Run& to_do, int64_t slice) {
     if (wheel_.size() != nodes_.size()) {
       wheel_.resize(nodes_.size());
@@ -85,11 +81,9 @@ class Pipeline {
       if (delivers_ && ++produced % to_do.out_beats == 0) {
         completion.push_back(cycle - 1);
         if (static_cast<int64_t>(completion.size()) == to_do.frames) return kDone;
-        if (to_do.stall == 0 && !to_do.every && repeat(to_do) && to_do.until_repeat) return kDone;
       }
       idle_ = worked || taken || delivers_ ? 0 : idle_ + 1;
       if (idle_ > 0 && !pass_time(to_do, end)) return kStopped;
-      if (to_do.latency > 0 && late(to_do)) return kLate;
     }
     return kMore;
   }
@@ -104,10 +98,9 @@ class Pipeline {
   const std::array<int64_t, 3>& activity(size_t kernel) const { return nodes_[kernel].activity; }
   int64_t idle() const { return idle_; }
 
-  static constexpr int32_t kStopped = 0, kDone = 1, kMore = 2, kLate = 3;
+  static constexpr int32_t kStopped = 0, kDone = 1, kMore = 2;
   int64_t cycle = 0, first_accept = -1, accepted = 0, produced = 0;
   int64_t steps = 0;  // of kernels, all together
-  int64_t period_cycles = 0, period_frames = 0;  // of what repeats itself; 0: nothing yet
   std::vector<int64_t> completion;
 
  private:
@@ -131,14 +124,6 @@ class Pipeline {
     std::vector<End> inputs, outputs;        // all of them, where there are several
     std::vector<size_t> consumers, producers;  // all but the first ones
   };
-  // The pipeline at the end of a frame, all that happened until then, and all that the future depends on.
-  struct Snapshot {
-    std::vector<int64_t> state;
-    int64_t cycle, accepted, produced;
-    std::vector<std::array<int64_t, 3>> activity;
-  };
-  static constexpr size_t kSnapshots = 16;
-
   static Ports read(const End& only, const std::vector<End>& all) {
     if (all.empty()) return only.read();
     Ports bits = 0;
@@ -167,12 +152,6 @@ class Pipeline {
   }
   // The cycle before which the source's next beat is not offered.
   int64_t release(const Run& to_do) const { return accepted / to_do.in_beats * to_do.interval; }
-
-  // Whether a frame that should be done is not.
-  bool late(const Run& to_do) const {
-    const auto frame = static_cast<int64_t>(completion.size());
-    return first_accept >= 0 && cycle > first_accept + to_do.latency + frame * to_do.interval;
-  }
 
   // Steps all kernels that are awake in this cycle; returns whether one of them moved.
   bool walk(bool every) {
@@ -253,65 +232,10 @@ class Pipeline {
     return true;
   }
 
-  // At the end of a frame: looks for an equal state at the end of an earlier one, and adds as many of the periods in between as
-  // the source still gives beats for. Returns whether there is one.
-  bool repeat(const Run& to_do) {
-    Snapshot now = snapshot(to_do);
-    for (const Snapshot& then : snapshots_) {
-      if (then.state != now.state) continue;
-      period_cycles = now.cycle - then.cycle;
-      period_frames = (now.produced - then.produced) / to_do.out_beats;
-      if (to_do.until_repeat) return true;
-      const int64_t beats = now.accepted - then.accepted;
-      const int64_t left = to_do.frames * to_do.in_beats - 1 - now.accepted;
-      const int64_t frames_left = to_do.frames - 1 - static_cast<int64_t>(completion.size());
-      const int64_t periods = std::min(left / beats, frames_left / period_frames);
-      if (periods <= 0) break;
-      add_periods(then, now, periods);
-      snapshots_.clear();
-      return true;
-    }
-    snapshots_.push_back(std::move(now));
-    if (snapshots_.size() > kSnapshots) snapshots_.pop_front();
-    return false;
-  }
-
-  Snapshot snapshot(const Run& to_do) {
-    settle();
-    Snapshot now{{}, cycle, accepted, produced, {}};
-    now.state.reserve(8 * nodes_.size());
-    // The beats of the frame that is coming in, how long it has been due, and what is offered.
-    now.state.push_back(accepted % to_do.in_beats);
-    now.state.push_back(to_do.interval > 0 ? cycle - release(to_do) : 0);
-    now.state.push_back(source_valid_);
-    for (const Node& node : nodes_) {
-      node.kernel->state(now.state);
-      now.state.push_back(node.kernel->in_ready);
-      now.activity.push_back(node.activity);
-    }
-    return now;
-  }
-
-  void add_periods(const Snapshot& then, const Snapshot& now, int64_t periods) {
-    const size_t first = completion.size() - static_cast<size_t>(period_frames);
-    for (int64_t i = 0; i < periods * period_frames; ++i) {
-      completion.push_back(completion[first + static_cast<size_t>(i)] + period_cycles);
-    }
-    cycle += periods * period_cycles;
-    accepted += periods * (now.accepted - then.accepted);
-    produced += periods * (now.produced - then.produced);
-    for (size_t i = 0; i < nodes_.size(); ++i) {
-      nodes_[i].at = cycle;
-      for (size_t k = 0; k < 3; ++k) nodes_[i].activity[k] += periods * (now.activity[i][k] - then.activity[i][k]);
-    }
-    wheel_.wake_all();  // what was set to wake then is of a time gone by
-  }
-
   std::vector<std::unique_ptr<Kernel>> kernels_;
   std::vector<Node> nodes_;
   std::vector<const Fifo*> fifos_;  // in the order of the kernels
   Wheel wheel_;
-  std::deque<Snapshot> snapshots_;
   Ports source_valid_ = 0, sink_ready_ = 0;
   bool delivers_ = false;  // a beat leaves in this cycle
   int64_t idle_ = 0;       // cycles since something moved

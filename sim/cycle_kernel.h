@@ -6,7 +6,6 @@
 #define FLIPFLOW_SIM_CYCLE_KERNEL_H_
 
 #include <cstdint>
-#include <vector>
 
 namespace flipflow {
 
@@ -38,8 +37,6 @@ class Kernel {
   virtual Span span() const { return {0, false, true}; }
   // Does what so many steps within the span would do.
   virtual void advance(int64_t /*cycles*/) {}
-  // Appends everything that the future depends on, out_valid included.
-  virtual void state(std::vector<int64_t>& words) const = 0;
   Ports out_valid = 0;
   Ports in_ready = 0;  // what step said last
 };

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "cycle_kernel.h"
 #include "cycle_window.h"
@@ -25,7 +24,6 @@ class Fifo final : public Kernel {
     out_valid = count_ > 0;
     return {ready, push || pop, push == pop};
   }
-  void state(std::vector<int64_t>& words) const override { words.push_back(count_); }
   int64_t high_water() const { return high_water_; }
   bool full() const { return count_ == depth_; }
   bool empty() const { return count_ == 0; }
@@ -48,7 +46,6 @@ class Gearbox final : public Kernel {
     out_valid = level_ >= out_elems_;
     return {ready, push || pop, !push && !pop};
   }
-  void state(std::vector<int64_t>& words) const override { words.push_back(level_); }
 
  private:
   const int64_t in_elems_, out_elems_, cap_;
@@ -83,9 +80,6 @@ class Steps : public Kernel {
   void advance(int64_t cycles) override {
     if (step_ >= consume_ || offered_) step_ += cycles;
     stages_.bubbles(cycles);
-  }
-  void state(std::vector<int64_t>& words) const override {
-    words.insert(words.end(), {step_, static_cast<int64_t>(stages_.bits()), static_cast<int64_t>(out_valid)});
   }
 
  protected:
@@ -134,10 +128,6 @@ class SkidSteps final : public Steps {
     flow.stable = flow.stable && full_ == full && out_valid == before;
     return flow;
   }
-  void state(std::vector<int64_t>& words) const override {
-    Steps::state(words);
-    words.push_back(static_cast<int64_t>(full_));
-  }
 
  private:
   bool full_ = false;
@@ -154,7 +144,6 @@ class Fork final : public Kernel {
     out_valid = ready && in_valid != 0 ? all_ : left;
     return {ready, left != before || (ready && in_valid != 0), out_valid == before};
   }
-  void state(std::vector<int64_t>& words) const override { words.push_back(static_cast<int64_t>(out_valid)); }
 
  private:
   const Ports all_;
@@ -171,9 +160,6 @@ class Join final : public Kernel {
     const bool fire = in_valid == kBoth;
     out_valid = stages_.shift(fire);
     return {fire ? kBoth : 0, fire, stages_.bits() == bits && out_valid == before};
-  }
-  void state(std::vector<int64_t>& words) const override {
-    words.insert(words.end(), {static_cast<int64_t>(stages_.bits()), static_cast<int64_t>(out_valid)});
   }
 
  private:
@@ -195,9 +181,6 @@ class Pad final : public Kernel {
     if (fire && ++word_ == words_) word_ = 0;
     out_valid = stages_.shift(fire);
     return {needs, fire, !fire && stages_.bits() == bits && out_valid == before};
-  }
-  void state(std::vector<int64_t>& words) const override {
-    words.insert(words.end(), {word_, static_cast<int64_t>(stages_.bits()), static_cast<int64_t>(out_valid)});
   }
 
  private:

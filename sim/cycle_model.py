@@ -1,8 +1,9 @@
 """Cycle model: when every frame leaves a folded accelerator, without simulating its data.
 
-`predict` takes the "pipeline" list of accelerator.json (`flipflow.sim.pipeline` says how kernels are wired) and steps the
-registers that decide when a word may move (counters, levels, valid bits), cycle by cycle, as the RTL kernels do. Models of a
-kernel, counts in words unless said:
+`predict` takes the "pipeline" list of accelerator.json (`flipflow.sim.pipeline` says how kernels are wired). It has two engines.
+One steps the registers that decide when a word may move (counters, levels, valid bits), cycle by cycle, as the RTL kernels do:
+for random stalls, and to say where a pipeline is stuck. The other works out in which cycle each word moves, which is much
+quicker. Models of a kernel, counts in words unless said:
 
 - fifo: depth. A word pushed in cycle t is offered from t+1; ready while fewer than depth words are held.
 - gearbox: in_elems, out_elems, cap (elements). Takes while level + in_elems <= cap, offers while level >= out_elems.
@@ -65,7 +66,7 @@ def predict(
     interval: int = 0,
     every: bool = False,
 ) -> Prediction:
-    """Step `pipeline` until `frames` frames have left it.
+    """When the first `frames` frames leave `pipeline`.
 
     pipeline: kernels in topological order, each {"name", "model", parameters of the model} and, where its words do not come
         from the kernel before, "inputs".
@@ -79,18 +80,38 @@ def predict(
     """
     _check_arguments(frames, in_beats_per_frame, out_beats_per_frame, stall, seed, interval)
     checked = check(pipeline, in_beats_per_frame, out_beats_per_frame)
+    job = cycles.Job(frames, in_beats_per_frame, out_beats_per_frame, interval)
+    if stall or every:
+        return _stepped(pipeline, checked, job, cycles.Stepping(stall=stall, seed=seed, every=every))
+    solution = start(checked).solve(job)
+    if solution is None:
+        return _stepped(pipeline, checked, job, cycles.Stepping())
+    return _prediction(checked, solution.completion, solution.first_accept, solution.high_water)
+
+
+def _stepped(
+    pipeline: Sequence[Mapping[str, Any]],
+    checked: Pipeline,
+    job: cycles.Job,
+    stepping: cycles.Stepping,
+) -> Prediction:
+    """`predict` by steps. Raises: FlipflowError E402."""
     chain = start(checked)
-    job = cycles.Job(frames, in_beats_per_frame, out_beats_per_frame, interval, stall=stall, seed=seed, every=every)
-    if not chain.run(job):
+    if not chain.run(job, stepping=stepping):
         raise stuck(pipeline, checked, chain)
-    completion = chain.completion()
+    return _prediction(checked, chain.completion(), chain.first_accept, chain.high_water())
+
+
+def _prediction(
+    checked: Pipeline, completion: NDArray[np.int64], first_accept: int, high_water: Sequence[int]
+) -> Prediction:
     gaps = np.diff(completion)
     return Prediction(
-        ii=int(gaps[-1]) if frames > 1 else 0,
-        latency=int(completion[0]) - chain.first_accept,
+        ii=int(gaps[-1]) if len(gaps) else 0,
+        latency=int(completion[0]) - first_accept,
         completion=completion,
-        high_water=dict(zip(checked.fifos, chain.high_water(), strict=True)),
-        steady=bool(frames > 2 and gaps[-1] == gaps[-2]),
+        high_water=dict(zip(checked.fifos, high_water, strict=True)),
+        steady=bool(len(gaps) > 1 and gaps[-1] == gaps[-2]),
         cycles=int(completion[-1]) + 1,
     )
 
@@ -104,7 +125,7 @@ def start(checked: Pipeline) -> cycles.Pipeline:
 
 
 def stuck(pipeline: Sequence[Mapping[str, Any]], checked: Pipeline, chain: cycles.Pipeline) -> FlipflowError:
-    """The error E402 for a pipeline whose run has ended in a deadlock."""
+    """The error E402 for a pipeline whose run by steps has ended in a deadlock."""
     when = f"in cycle {chain.cycle - chain.idle}, with {chain.accepted} beats taken and {chain.produced} given"
     return deadlock("E402", checked.fifos, chain.full(), chain.empty(), when, meetings(pipeline))
 

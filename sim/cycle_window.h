@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <vector>
 
 #include "cycle_kernel.h"
 
@@ -51,10 +50,6 @@ class Window final : public Kernel {
       if (++written_ == frame_words_) written_ = 0;
     }
     return {ready, push || fire, stable};
-  }
-  void state(std::vector<int64_t>& words) const override {
-    const auto bits = static_cast<int64_t>(stages_.bits());
-    words.insert(words.end(), {cf_, kx_, ky_, ox_, oy_, written_, occupied_, bits, static_cast<int64_t>(out_valid)});
   }
 
  private:

@@ -16,8 +16,8 @@ import flipflow.sim
 from flipflow.errors import Exit, FlipflowError
 
 LIBRARY = "libflipflow_cycles.so"
-_SLICE = 1 << 22  # cycles between two chances to act on Ctrl-C, a fraction of a second
-_STOPPED, _DONE, _MORE, _LATE = 0, 1, 2, 3  # what flipflow_cycles_run returns
+_SLICE = 1 << 22  # cycles, or words on wires, between two chances to act on Ctrl-C, a fraction of a second
+_STOPPED, _DONE, _MORE, _LATE = 0, 1, 2, 3  # what flipflow_cycles_solve and _run return
 
 _INT64_ARRAY = ctypes.POINTER(ctypes.c_int64)
 _HANDLE = ctypes.c_void_p
@@ -28,9 +28,11 @@ _SIGNATURES = {
     "free": (None, (_HANDLE,)),
     "add": (ctypes.c_int32, (_HANDLE, ctypes.c_int32, _INT64_ARRAY)),
     "wire": (ctypes.c_int32, (_HANDLE, _COUNT, _COUNT, _COUNT, _COUNT)),
+    "solve": (ctypes.c_int32, (_HANDLE, *(_COUNT,) * 4, ctypes.c_int32, _COUNT, _INT64_ARRAY)),
+    "solution": (None, (_HANDLE, _INT64_ARRAY, _INT64_ARRAY)),
     "run": (
         ctypes.c_int32,
-        (_HANDLE, *(_COUNT,) * 6, ctypes.c_double, ctypes.c_uint64, ctypes.c_int32, ctypes.c_int32, _COUNT),
+        (_HANDLE, *(_COUNT,) * 5, ctypes.c_double, ctypes.c_uint64, ctypes.c_int32, _COUNT),
     ),
     "counts": (None, (_HANDLE, _INT64_ARRAY)),
     "completion": (None, (_HANDLE, _INT64_ARRAY)),
@@ -43,23 +45,39 @@ _SIGNATURES = {
 class Job:
     """What a pipeline is to do: `frames` frames of in_beats beats in and out_beats out.
 
-    interval: cycles before which the next frame's beats are not offered (0: beats are offered all the time). latency: where it is
-    not 0, frame n must be done in cycle latency + n * interval, counted from the first beat taken. stall, seed: as of
-    `flipflow.sim.cycle_model.predict`. patience: with stalls, cycles without movement after which a pipeline counts as stuck.
-    every: step every kernel in every cycle, as a check of what is otherwise left out. until_repeat: stop where the state at the
-    end of a frame equals that at the end of an earlier one.
+    interval: cycles before which the next frame's beats are not offered (0: beats are offered all the time).
     """
 
     frames: int
     in_beats: int
     out_beats: int
     interval: int = 0
-    latency: int = 0
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """How a pipeline is stepped. stall, seed: as of `flipflow.sim.cycle_model.predict`. patience: with stalls, cycles without
+    movement after which it counts as stuck. every: step every kernel in every cycle, as a check of what is otherwise left out.
+    """
+
     patience: int = 10_000  # far more than any chain of stages or random stall can hold
     stall: float = 0.0
     seed: int = 0
     every: bool = False
-    until_repeat: bool = False
+
+
+@dataclass(frozen=True)
+class Solution:
+    """When frames leave. completion: int64 [frames], cycle in which the last beat of each was taken. first_accept: cycle in which
+    the first beat was taken. high_water: the most words that each FIFO ever held. period_cycles, period_frames: of what repeats
+    itself from some frame on (0: nothing).
+    """
+
+    completion: NDArray[np.int64]
+    first_accept: int
+    high_water: list[int]
+    period_cycles: int
+    period_frames: int
 
 
 class Pipeline:
@@ -70,8 +88,7 @@ class Pipeline:
     fifos: how many of the kernels are FIFOs.
 
     After `run`: cycle, the number of cycles run; first_accept, the cycle in which the first beat was taken (-1: none);
-    accepted and produced, beats taken and given; idle, cycles since something moved; steps, of all kernels together;
-    period_cycles and period_frames, of what repeats itself (0: nothing).
+    accepted and produced, beats taken and given; idle, cycles since something moved; steps, of all kernels together.
 
     Raises: FlipflowError E411 if the library is missing; MemoryError.
     """
@@ -104,14 +121,31 @@ class Pipeline:
         if self._handle is not None:
             self._library.flipflow_cycles_free(self._handle)
 
-    def run(self, job: Job, cycles: int | None = None) -> bool | None:
-        """Run until all frames have left (True), nothing can move any more or a frame is late (False), or about `cycles` more are
-        over (None).
+    def solve(self, job: Job, latency: int = 0, until_repeat: bool = False) -> Solution | None:
+        """Work out when frames leave, without stepping; None where the pipeline comes to a stop or a frame is late. Call it once.
+
+        latency: where it is not 0, frame n must be done in cycle latency + n * interval, counted from the first beat taken.
+        until_repeat: stop with the frame from which on all repeats itself.
         """
+        task = (job.frames, job.in_beats, job.interval, latency, until_repeat, _SLICE)
+        state, counts = _MORE, (ctypes.c_int64 * 4)()
+        while state == _MORE:
+            state = self._library.flipflow_cycles_solve(self._handle, *task, counts)
+        if state < 0:
+            raise MemoryError
+        if state != _DONE:
+            return None
+        completion, marks = np.empty(counts[0], dtype=np.int64), np.empty(self._fifos, dtype=np.int64)
+        arrays = completion.ctypes.data_as(_INT64_ARRAY), marks.ctypes.data_as(_INT64_ARRAY)
+        self._library.flipflow_cycles_solution(self._handle, *arrays)
+        return Solution(completion, counts[1], [int(mark) for mark in marks], counts[2], counts[3])
+
+    def run(self, job: Job, cycles: int | None = None, stepping: Stepping = Stepping()) -> bool | None:
+        """Step until all frames have left (True), nothing can move any more (False), or about `cycles` more are over (None)."""
         state, end = _MORE, None if cycles is None else self.cycle + cycles
         while state == _MORE and (end is None or self.cycle < end):
             span = _SLICE if end is None else min(_SLICE, end - self.cycle)
-            state = self._library.flipflow_cycles_run(self._handle, *astuple(job), span)
+            state = self._library.flipflow_cycles_run(self._handle, *astuple(job), *astuple(stepping), span)
             self._update()
         if state < 0:
             raise MemoryError
@@ -147,10 +181,9 @@ class Pipeline:
         return states
 
     def _update(self) -> None:
-        counts = (ctypes.c_int64 * 9)()
+        counts = (ctypes.c_int64 * 7)()
         self._library.flipflow_cycles_counts(self._handle, counts)
-        self.cycle, self.first_accept, self.accepted, self.produced, self._finished, *more = counts
-        self.idle, self.steps, self.period_cycles, self.period_frames = more
+        self.cycle, self.first_accept, self.accepted, self.produced, self._finished, self.idle, self.steps = counts
 
 
 def library_path() -> Path:

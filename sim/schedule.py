@@ -49,14 +49,17 @@ def steady(
 ) -> Steady:
     """Run `pipeline` until it repeats itself, for at most `frames` frames; arguments and errors as of `cycle_model.predict`."""
     checked = check(pipeline, in_beats, out_beats)
-    chain = start(checked)
-    if not chain.run(cycles.Job(frames, in_beats, out_beats, interval, until_repeat=True)):
+    job = cycles.Job(frames, in_beats, out_beats, interval)
+    solution = start(checked).solve(job, until_repeat=True)
+    if solution is None:
+        chain = start(checked)
+        chain.run(job)
         raise stuck(pipeline, checked, chain)
-    completion = chain.completion()
-    water = dict(zip(checked.fifos, chain.high_water(), strict=True))
-    latency = int(completion[0]) - chain.first_accept
-    if chain.period_frames:
-        return Steady(chain.period_cycles, chain.period_frames, latency, water, True)
+    completion = solution.completion
+    water = dict(zip(checked.fifos, solution.high_water, strict=True))
+    latency = int(completion[0]) - solution.first_accept
+    if solution.period_frames:
+        return Steady(solution.period_cycles, solution.period_frames, latency, water, True)
     half = frames // 2
     return Steady(int(completion[-1] - completion[half - 1]), frames - half, latency, water, False)
 
@@ -66,9 +69,9 @@ def keeps(pipeline: Sequence[Mapping[str, Any]], in_beats: int, out_beats: int, 
 
     Raises: FlipflowError E400, E401, E411, as `cycle_model.predict`.
     """
-    chain = start(check(pipeline, in_beats, out_beats))
-    job = cycles.Job(_MOST_FRAMES, in_beats, out_beats, interval, latency, until_repeat=True)
-    return bool(chain.run(job)) and chain.period_cycles == chain.period_frames * interval > 0
+    job = cycles.Job(_MOST_FRAMES, in_beats, out_beats, interval)
+    solution = start(check(pipeline, in_beats, out_beats)).solve(job, latency, until_repeat=True)
+    return solution is not None and solution.period_cycles == solution.period_frames * interval > 0
 
 
 def full_fifos(
@@ -79,9 +82,11 @@ def full_fifos(
     Raises: FlipflowError E400, E401, E411, as `cycle_model.predict`.
     """
     checked = check(pipeline, in_beats, out_beats)
-    chain = start(checked)
-    if chain.run(cycles.Job(frames, in_beats, out_beats)):
+    job = cycles.Job(frames, in_beats, out_beats)
+    if start(checked).solve(job) is not None:
         return None
+    chain = start(checked)
+    chain.run(job)
     return [name for name, full in zip(checked.fifos, chain.full(), strict=True) if full]
 
 
