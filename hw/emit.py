@@ -19,9 +19,11 @@ _CHILDREN = {
     "fifo": ("fifo_memory", "fifo_pair"),
     "xnor_mvtu": (*_MVTU, "xnor_popcount"),
     "mixed_mvtu": (*_MVTU, "adder_tree", "mixed_dot", "xnor_popcount"),
-    "requantize": ("multiplier", "rom", "saturate"),
+    "pool": ("window_steps",),
+    "requantize": ("channel_rom", "multiplier", "rom", "saturate"),
     "residual_add": ("saturate",),
-    "threshold": ("rom", "threshold_unit"),
+    "sum_pool": ("window_steps",),
+    "threshold": ("channel_rom", "rom", "threshold_unit"),
     "width_converter": ("width_converter_down", "width_converter_up"),
     "window": ("window_padding",),
 }

@@ -6,12 +6,13 @@ import numpy as np
 
 from flipflow.hw.kernels.area import Storage, rom, rom_in_blocks
 from flipflow.hw.kernels.area_residual import BLOCK_BITS, multiplier_blocks, requantize_luts
-from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag, is_signed
+from flipflow.hw.kernels.base import Parameters, RtlModule, Schedule, Tensor, flag, is_signed
+from flipflow.hw.kernels.channelwise import ChannelwiseOp
 from flipflow.hw.kernels.rom import bits_of, hex_lines
 from flipflow.hw.requantize import Line
 
 
-class Requantize(KernelOp):
+class Requantize(ChannelwiseOp):
     """PE channels a beat, in and out: y = clip((factor * x + offset) >> Shift, Minimum..Maximum), to the even of two with
     Even (flipflow.hw.requantize.Line).
 
@@ -19,15 +20,9 @@ class Requantize(KernelOp):
     """
 
     def kernel_attributes(self) -> dict[str, tuple[Any, ...]]:
-        """Leading: the frame's shape before the channels. The others but Minimum and Maximum:
-        Line.attributes.
-        """
+        """Minimum and Maximum of a result. The others: Line.attributes."""
         return {
-            "Channels": ("i", True, 0),
-            "PE": ("i", False, 1),
-            "Leading": ("ints", True, []),
-            "inputDataType": ("s", True, ""),
-            "outputDataType": ("s", True, ""),
+            **super().kernel_attributes(),
             "FactorBits": ("i", True, 0),
             "OffsetBits": ("i", True, 0),
             "AccWidth": ("i", True, 0),
@@ -43,27 +38,11 @@ class Requantize(KernelOp):
         """Factors and offsets."""
         return ("factor", "offset")
 
-    def _stream(self, dtype: str) -> Stream:
-        shape = (*(int(size) for size in self.get_nodeattr("Leading")), self.integer("Channels"))
-        return Stream(shape, self.integer("PE"), dtype)
-
-    def in_stream(self) -> Stream:
-        """Integers, as raw sums are."""
-        return self._stream(self.text("inputDataType"))
-
-    def out_stream(self) -> Stream:
-        """Quantized values."""
-        return self._stream(self.text("outputDataType"))
-
     def run(self, tensor: Tensor, params: dict[str, Tensor]) -> Tensor:
         """The line."""
         factor, offset = (np.rint(params[key]).astype(np.int64) for key in self.parameter_names())
         line = Line(factor, offset, self.integer("Shift"), bool(self.integer("Even")))
         return line.evaluate(tensor, self.integer("Minimum"), self.integer("Maximum"))
-
-    def get_exp_cycles(self) -> int:
-        """One beat a cycle."""
-        return self.in_stream().beats
 
     def schedule(self) -> Schedule:
         """A beat in, a beat out; a wide multiplier has two stages."""

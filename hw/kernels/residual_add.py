@@ -6,53 +6,34 @@ import numpy as np
 from qonnx.core.datatype import DataType
 
 from flipflow.hw.kernels.area_residual import add_luts
-from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag, is_signed
+from flipflow.hw.kernels.base import Parameters, RtlModule, Schedule, Stream, Tensor, flag, is_signed
+from flipflow.hw.kernels.channelwise import ChannelwiseOp
 from flipflow.hw.kernels.rom import signed_width
 
 
-class ResidualAdd(KernelOp):
+class ResidualAdd(ChannelwiseOp):
     """Two streams [N, ..., C] of one unit, PE channels a beat: clip(a + b, Minimum..Maximum). A beat of both is taken in the
     same cycle.
     """
 
     def kernel_attributes(self) -> dict[str, tuple[Any, ...]]:
-        """Leading: the frame's shape before the channels. inputDataType, inputDataType1: of the first and second stream."""
+        """inputDataType, inputDataType1: of the first and second stream. Minimum and Maximum of the sum."""
         return {
-            "Channels": ("i", True, 0),
-            "PE": ("i", False, 1),
-            "Leading": ("ints", True, []),
-            "inputDataType": ("s", True, ""),
+            **super().kernel_attributes(),
             "inputDataType1": ("s", True, ""),
-            "outputDataType": ("s", True, ""),
             "Minimum": ("i", True, 0),
             "Maximum": ("i", True, 0),
         }
 
-    def _stream(self, dtype: str) -> Stream:
-        shape = (*(int(size) for size in self.get_nodeattr("Leading")), self.integer("Channels"))
-        return Stream(shape, self.integer("PE"), dtype)
-
     def in_streams(self) -> tuple[Stream, ...]:
         """Both summands."""
-        return self._stream(self.text("inputDataType")), self._stream(self.text("inputDataType1"))
-
-    def in_stream(self) -> Stream:
-        """The first summand."""
-        return self.in_streams()[0]
-
-    def out_stream(self) -> Stream:
-        """The sum."""
-        return self._stream(self.text("outputDataType"))
+        return self.in_stream(), self.stream(self.text("inputDataType1"))
 
     def run_many(self, tensors: tuple[Tensor, ...], params: dict[str, Tensor]) -> Tensor:
         """Sum and saturation."""
         first, second = tensors
         result: Tensor = np.clip(first + second, self.integer("Minimum"), self.integer("Maximum"))
         return result
-
-    def get_exp_cycles(self) -> int:
-        """One beat a cycle."""
-        return self.in_stream().beats
 
     def schedule(self) -> Schedule:
         """A beat of each in, a beat out."""

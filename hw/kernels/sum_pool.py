@@ -4,10 +4,11 @@ from typing import Any
 
 from flipflow.hw.kernels.area import Storage, ram
 from flipflow.hw.kernels.area_residual import sum_pool_luts
-from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag, is_signed
+from flipflow.hw.kernels.base import Parameters, RtlModule, Stream, Tensor, flag, is_signed
+from flipflow.hw.kernels.taps import TapsOp
 
 
-class SumPool(KernelOp):
+class SumPool(TapsOp):
     """[N, OH, OW, Taps * C] to [N, OH, OW, C]: the sum over taps, in outputDataType, which must hold it.
 
     Behind a Window the taps are those of its windows; with OfmDim (1, 1) and Taps = H * W they are the pixels of a map as it
@@ -15,45 +16,21 @@ class SumPool(KernelOp):
     """
 
     def kernel_attributes(self) -> dict[str, tuple[Any, ...]]:
-        """Channels, folded into SIMD a beat; Taps; OfmDim (height, width)."""
-        return {
-            "Channels": ("i", True, 0),
-            "SIMD": ("i", False, 1),
-            "Taps": ("i", True, 0),
-            "OfmDim": ("ints", True, []),
-            "dataType": ("s", True, ""),
-            "outputDataType": ("s", True, ""),
-        }
+        """outputDataType: of the sums."""
+        return {**super().kernel_attributes(), "outputDataType": ("s", True, "")}
 
     def in_stream(self) -> Stream:
         """The windows."""
-        shape = (1, *self.pair("OfmDim"), self.integer("Taps") * self.integer("Channels"))
-        return Stream(shape, self.integer("SIMD"), self.text("dataType"))
+        return self.windows()
 
     def out_stream(self) -> Stream:
         """The sums."""
-        shape = (1, *self.pair("OfmDim"), self.integer("Channels"))
-        return Stream(shape, self.integer("SIMD"), self.text("outputDataType"))
+        return self.results(self.text("outputDataType"))
 
     def run(self, tensor: Tensor, params: dict[str, Tensor]) -> Tensor:
         """Sum over the taps."""
-        sums: Tensor = tensor.reshape(*tensor.shape[:-1], self.integer("Taps"), self.integer("Channels")).sum(axis=-2)
+        sums: Tensor = self.taps(tensor).sum(axis=-2)
         return sums
-
-    def get_exp_cycles(self) -> int:
-        """One beat a cycle."""
-        return self.in_stream().beats
-
-    @property
-    def words(self) -> int:
-        """Words of a pixel."""
-        return self.integer("Channels") // self.integer("SIMD")
-
-    def schedule(self) -> Schedule:
-        """Every step takes a beat; results come with the last tap."""
-        words, taps = self.words, self.integer("Taps")
-        steps = {"steps": taps * words, "consume": taps * words, "emit_from": (taps - 1) * words, "emit_period": 1}
-        return {"name": self.name, "model": "steps", **steps, "latency": 1}
 
     def _memory(self) -> Storage:
         return ram(self.words, self.out_stream().width) if self.words > 1 else Storage()

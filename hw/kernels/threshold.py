@@ -6,25 +6,22 @@ from typing import Any
 import numpy as np
 
 from flipflow.hw.kernels.area import Storage, bits, chain, compare, unforced_rom
-from flipflow.hw.kernels.base import KernelOp, Parameters, RtlModule, Schedule, Stream, Tensor, flag, is_signed
+from flipflow.hw.kernels.base import Parameters, RtlModule, Schedule, Tensor, flag, is_signed
+from flipflow.hw.kernels.channelwise import ChannelwiseOp
 from flipflow.hw.kernels.thresholding import apply_thresholds, threshold_lines
 
 
-class Threshold(KernelOp):
+class Threshold(ChannelwiseOp):
     """PE channels a beat, in and out. Inputs: the stream [N, ..., C]; thresholds [C, Thresholds], rising; invert
     [C].
     """
 
     def kernel_attributes(self) -> dict[str, tuple[Any, ...]]:
-        """Leading: the frame's shape before the channels. AccWidth: bits of a threshold, one step wider than the
-        input's range.
+        """AccWidth: bits of a threshold, one step wider than the input's range. Thresholds: of a channel. OutBias: the
+        result where none is passed.
         """
         return {
-            "Channels": ("i", True, 0),
-            "PE": ("i", False, 1),
-            "Leading": ("ints", True, []),
-            "inputDataType": ("s", True, ""),
-            "outputDataType": ("s", True, ""),
+            **super().kernel_attributes(),
             "AccWidth": ("i", True, 0),
             "Thresholds": ("i", True, 0),
             "OutBias": ("i", False, 0),
@@ -34,26 +31,10 @@ class Threshold(KernelOp):
         """Thresholds and the channels that fall."""
         return ("thresholds", "invert")
 
-    def _stream(self, dtype: str) -> Stream:
-        shape = (*(int(size) for size in self.get_nodeattr("Leading")), self.integer("Channels"))
-        return Stream(shape, self.integer("PE"), dtype)
-
-    def in_stream(self) -> Stream:
-        """Integers."""
-        return self._stream(self.text("inputDataType"))
-
-    def out_stream(self) -> Stream:
-        """Quantized activations."""
-        return self._stream(self.text("outputDataType"))
-
     def run(self, tensor: Tensor, params: dict[str, Tensor]) -> Tensor:
         """Thresholds passed."""
         bipolar = self.text("outputDataType") == "BIPOLAR"
         return apply_thresholds(tensor, params["thresholds"], params["invert"], self.integer("OutBias"), bipolar)
-
-    def get_exp_cycles(self) -> int:
-        """One beat a cycle."""
-        return self.in_stream().beats
 
     def schedule(self) -> Schedule:
         """A beat in, a beat out."""

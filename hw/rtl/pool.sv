@@ -27,54 +27,43 @@ module pool #(
   output logic [DataWidth-1:0] out_data_o
 );
   localparam int unsigned FoldAddrW = (WordsPerPixel > 1) ? $clog2(WordsPerPixel) : 1;
-  localparam int unsigned TapWidth  = (Taps > 1) ? $clog2(Taps) : 1;
   localparam logic [ElemBits-1:0] Least = Signed ? ElemBits'(1) << (ElemBits - 1) : '0;  // of all elements
 
   if (Elems < 1 || ElemBits < 1 || Taps < 1 || WordsPerPixel < 1) begin : gen_check_size
     $error("pool: Elems, ElemBits, Taps and WordsPerPixel must be at least 1");
   end
 
-  logic                 en, fire, tap_first, tap_last, real_tap, out_valid_q;
-  logic [TapWidth-1:0]  tap_q;
-  logic [FoldAddrW-1:0] fold_addr_q;
+  logic                 fire, tap_first, tap_last, real_tap;
+  logic                 unused;
+  logic [FoldAddrW-1:0] fold, fold_next;
   logic [Elems-1:0]     use_min;
   logic [DataWidth-1:0] data, best, result, out_data_q;
 
-  assign en          = out_ready_i || !out_valid_q;
-  assign fire        = en && in_valid_i;
-  assign in_ready_o  = en;
-  assign out_valid_o = out_valid_q;
-  assign out_data_o  = out_data_q;
-  assign tap_first   = tap_q == '0;
-  assign tap_last    = tap_q == TapWidth'(Taps - 1);
-  assign data        = in_data_i[DataWidth-1:0];
+  window_steps #(
+    .Taps         (Taps),
+    .WordsPerPixel(WordsPerPixel)
+  ) u_steps (
+    .clk_i,
+    .rst_ni,
+    .in_valid_i,
+    .in_ready_o,
+    .out_valid_o,
+    .out_ready_i,
+    .step_o     (fire),
+    .tap_first_o(tap_first),
+    .tap_last_o (tap_last),
+    .fold_o     (fold),
+    .fold_next_o(fold_next)
+  );
+
+  assign unused     = ^{fold, fold_next};  // one tap of one word needs neither
+  assign out_data_o = out_data_q;
+  assign data       = in_data_i[DataWidth-1:0];
 
   if (HasMask) begin : gen_mask
     assign real_tap = in_data_i[InWidth-1];
   end else begin : gen_no_mask
     assign real_tap = 1'b1;
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      tap_q       <= '0;
-      fold_addr_q <= '0;
-    end else if (fire) begin
-      if (fold_addr_q == FoldAddrW'(WordsPerPixel - 1)) begin
-        fold_addr_q <= '0;
-        tap_q       <= tap_last ? '0 : tap_q + TapWidth'(1);
-      end else begin
-        fold_addr_q <= fold_addr_q + FoldAddrW'(1);
-      end
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      out_valid_q <= 1'b0;
-    end else if (en) begin
-      out_valid_q <= in_valid_i && tap_last;
-    end
   end
 
   always_ff @(posedge clk_i) begin
@@ -88,16 +77,16 @@ module pool #(
     logic [DataWidth-1:0] best_q [WordsPerPixel];
     always_ff @(posedge clk_i) begin
       if (fire) begin
-        best_q[fold_addr_q] <= result;
+        best_q[fold] <= result;
       end
     end
-    assign best = best_q[fold_addr_q];
+    assign best = best_q[fold];
   end else begin : gen_no_best
     assign best = '0;
   end
 
   if (WordsPerPixel > 1) begin : gen_min_word
-    assign use_min = MinMask[fold_addr_q*Elems+:Elems];
+    assign use_min = MinMask[fold*Elems+:Elems];
   end else begin : gen_min
     assign use_min = MinMask;
   end

@@ -34,7 +34,6 @@ module requantize #(
   input  logic                  out_ready_i,
   output logic [PE*OutBits-1:0] out_data_o
 );
-  localparam int unsigned FoldAddrW = (NF > 1) ? $clog2(NF) : 1;
   localparam int unsigned LineWidth = FactorBits + OffsetBits;
   localparam int unsigned XBits     = InBits + (Signed ? 0 : 1);  // with a sign
   localparam int unsigned Stages    = (!UnitFactor && (XBits > 18 || FactorBits > 18)) ? 2 : 1;  // of the multiplier
@@ -50,14 +49,12 @@ module requantize #(
     $error("requantize: Even must have a Shift of at least 1");
   end
 
-  logic                    en, fire;
+  logic                    en;
   logic [Latency-1:0]      valid_q;
-  logic [FoldAddrW-1:0]    fold_addr;
-  logic [PE*InBits-1:0]    word_q;
+  logic [PE*InBits-1:0]    word;
   logic [PE*LineWidth-1:0] lines;
 
   assign en          = out_ready_i || !valid_q[Latency-1];
-  assign fire        = en && in_valid_i;
   assign in_ready_o  = en;
   assign out_valid_o = valid_q[Latency-1];
 
@@ -69,35 +66,18 @@ module requantize #(
     end
   end
 
-  always_ff @(posedge clk_i) begin
-    if (fire) begin
-      word_q <= in_data_i;
-    end
-  end
-
-  if (NF > 1) begin : gen_fold
-    logic [FoldAddrW-1:0] fold_addr_q;
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) begin
-        fold_addr_q <= '0;
-      end else if (fire) begin
-        fold_addr_q <= (fold_addr_q == FoldAddrW'(NF - 1)) ? '0 : fold_addr_q + FoldAddrW'(1);
-      end
-    end
-    assign fold_addr = fold_addr_q;
-  end else begin : gen_no_fold
-    assign fold_addr = '0;
-  end
-
-  rom #(
-    .Width  (PE * LineWidth),
-    .Depth  (NF),
-    .MemFile(LineFile),
-    .Style  (LineStyle)
+  channel_rom #(
+    .WordWidth(PE * InBits),
+    .Width    (PE * LineWidth),
+    .NF       (NF),
+    .MemFile  (LineFile),
+    .Style    (LineStyle)
   ) u_lines (
     .clk_i,
-    .en_i  (fire),
-    .addr_i(fold_addr),
+    .rst_ni,
+    .step_i(en && in_valid_i),
+    .word_i(in_data_i),
+    .word_o(word),
     .data_o(lines)
   );
 
@@ -111,9 +91,9 @@ module requantize #(
     logic [OutBits-1:0]        result_d, result_q;
 
     if (Signed) begin : gen_signed
-      assign x_d = word_q[pe*InBits+:InBits];
+      assign x_d = word[pe*InBits+:InBits];
     end else begin : gen_unsigned
-      assign x_d = {1'b0, word_q[pe*InBits+:InBits]};
+      assign x_d = {1'b0, word[pe*InBits+:InBits]};
     end
 
     if (UnitFactor) begin : gen_unit_factor

@@ -23,7 +23,6 @@ module sum_pool #(
   output logic [Elems*SumBits-1:0]  out_data_o
 );
   localparam int unsigned FoldAddrW = (WordsPerPixel > 1) ? $clog2(WordsPerPixel) : 1;
-  localparam int unsigned TapWidth  = (Taps > 1) ? $clog2(Taps) : 1;
   localparam int unsigned ManyWords = 16;  // what one row of LUT RAM holds
 
   if (Elems < 1 || ElemBits < 1 || Taps < 1 || WordsPerPixel < 1) begin : gen_check_size
@@ -33,33 +32,28 @@ module sum_pool #(
     $error("sum_pool: SumBits must be at least ElemBits");
   end
 
-  logic                     en, fire, tap_first, tap_last, fold_last, out_valid_q;
-  logic [TapWidth-1:0]      tap_q;
+  logic                     fire, tap_first, tap_last;
+  logic [FoldAddrW-1:0]     fold, fold_next;
   logic [Elems*SumBits-1:0] old, sum, out_data_q;
 
-  assign en          = out_ready_i || !out_valid_q;
-  assign fire        = en && in_valid_i;
-  assign in_ready_o  = en;
-  assign out_valid_o = out_valid_q;
-  assign out_data_o  = out_data_q;
-  assign tap_first   = tap_q == '0;
-  assign tap_last    = tap_q == TapWidth'(Taps - 1);
+  window_steps #(
+    .Taps         (Taps),
+    .WordsPerPixel(WordsPerPixel)
+  ) u_steps (
+    .clk_i,
+    .rst_ni,
+    .in_valid_i,
+    .in_ready_o,
+    .out_valid_o,
+    .out_ready_i,
+    .step_o     (fire),
+    .tap_first_o(tap_first),
+    .tap_last_o (tap_last),
+    .fold_o     (fold),
+    .fold_next_o(fold_next)
+  );
 
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      tap_q <= '0;
-    end else if (fire && fold_last) begin
-      tap_q <= tap_last ? '0 : tap_q + TapWidth'(1);
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      out_valid_q <= 1'b0;
-    end else if (en) begin
-      out_valid_q <= in_valid_i && tap_last;
-    end
-  end
+  assign out_data_o = out_data_q;
 
   always_ff @(posedge clk_i) begin
     if (fire && tap_last) begin
@@ -72,19 +66,10 @@ module sum_pool #(
   if (WordsPerPixel > 1) begin : gen_memory
     logic [Elems*SumBits-1:0] mem_q [WordsPerPixel];
     logic [Elems*SumBits-1:0] old_q;
-    logic [FoldAddrW-1:0]     fold_q, next, read_addr;
-    assign fold_last = fold_q == FoldAddrW'(WordsPerPixel - 1);
-    assign next      = fold_last ? '0 : fold_q + FoldAddrW'(1);
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) begin
-        fold_q <= '0;
-      end else if (fire) begin
-        fold_q <= next;
-      end
-    end
+    logic [FoldAddrW-1:0]     read_addr;
     always_ff @(posedge clk_i) begin
       if (fire) begin
-        mem_q[fold_q] <= sum;
+        mem_q[fold] <= sum;
         old_q         <= mem_q[read_addr];
       end
     end
@@ -96,15 +81,16 @@ module sum_pool #(
         end
       end
       assign old       = ahead_q;
-      assign read_addr = (next == FoldAddrW'(WordsPerPixel - 1)) ? '0 : next + FoldAddrW'(1);
+      assign read_addr = (fold_next == FoldAddrW'(WordsPerPixel - 1)) ? '0 : fold_next + FoldAddrW'(1);
     end else begin : gen_next
       assign old       = old_q;
-      assign read_addr = next;
+      assign read_addr = fold_next;
     end
   end else begin : gen_register
     logic [Elems*SumBits-1:0] sum_q;
-    assign fold_last = 1'b1;
-    assign old       = sum_q;
+    logic                     unused;
+    assign unused = ^{fold, fold_next};
+    assign old    = sum_q;
     always_ff @(posedge clk_i) begin
       if (fire) begin
         sum_q <= sum;

@@ -26,7 +26,6 @@ module threshold #(
   input  logic                  out_ready_i,
   output logic [PE*OutBits-1:0] out_data_o
 );
-  localparam int unsigned FoldAddrW = (NF > 1) ? $clog2(NF) : 1;
   localparam int unsigned ThrWidth  = 1 + N * AccWidth;
 
   if (PE < 1 || NF < 1 || InBits < 1 || N < 1) begin : gen_check_size
@@ -36,13 +35,11 @@ module threshold #(
     $error("threshold: AccWidth must be at least InBits");
   end
 
-  logic                   en, fire, valid1_q, out_valid_q;
-  logic [FoldAddrW-1:0]   fold_addr;
-  logic [PE*InBits-1:0]   word_q;
+  logic                   en, valid1_q, out_valid_q;
+  logic [PE*InBits-1:0]   word;
   logic [PE*ThrWidth-1:0] thresholds;
 
   assign en          = out_ready_i || !out_valid_q;
-  assign fire        = en && in_valid_i;
   assign in_ready_o  = en;
   assign out_valid_o = out_valid_q;
 
@@ -56,34 +53,17 @@ module threshold #(
     end
   end
 
-  always_ff @(posedge clk_i) begin
-    if (fire) begin
-      word_q <= in_data_i;
-    end
-  end
-
-  if (NF > 1) begin : gen_fold
-    logic [FoldAddrW-1:0] fold_addr_q;
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) begin
-        fold_addr_q <= '0;
-      end else if (fire) begin
-        fold_addr_q <= (fold_addr_q == FoldAddrW'(NF - 1)) ? '0 : fold_addr_q + FoldAddrW'(1);
-      end
-    end
-    assign fold_addr = fold_addr_q;
-  end else begin : gen_no_fold
-    assign fold_addr = '0;
-  end
-
-  rom #(
-    .Width  (PE * ThrWidth),
-    .Depth  (NF),
-    .MemFile(ThresholdFile)
+  channel_rom #(
+    .WordWidth(PE * InBits),
+    .Width    (PE * ThrWidth),
+    .NF       (NF),
+    .MemFile  (ThresholdFile)
   ) u_thresholds (
     .clk_i,
-    .en_i  (fire),
-    .addr_i(fold_addr),
+    .rst_ni,
+    .step_i(en && in_valid_i),
+    .word_i(in_data_i),
+    .word_o(word),
     .data_o(thresholds)
   );
 
@@ -92,9 +72,9 @@ module threshold #(
     logic [OutBits-1:0]  value_d, value_q;
 
     if (Signed) begin : gen_signed
-      assign acc = AccWidth'($signed(word_q[pe*InBits+:InBits]));
+      assign acc = AccWidth'($signed(word[pe*InBits+:InBits]));
     end else begin : gen_unsigned
-      assign acc = AccWidth'(word_q[pe*InBits+:InBits]);
+      assign acc = AccWidth'(word[pe*InBits+:InBits]);
     end
 
     threshold_unit #(
