@@ -5,8 +5,7 @@ from typing import Any
 
 from flipflow.errors import FlipflowError
 from flipflow.hw.boards import Part, board_names, find_board, flow_of, load_board
-from flipflow.hw.fold_cost import Cost
-from flipflow.hw.fold_optimum import RESOURCES, Budget, Deadline, Folding, cheapest, fastest
+from flipflow.hw.fold_optimum import Budget, Deadline, Folding, cheapest, fastest, least
 from flipflow.hw.fold_problem import Problem
 
 NAMES = {"lut": "LUT4s", "bram": "18-kbit block RAMs", "dsp": "multipliers"}
@@ -84,25 +83,26 @@ def shortage(problem: Problem, cycles: int, budget: Budget, deadline: Deadline) 
     """What the budget has too little of at a pace: the least of each resource that is over it by itself; where none is, the
     least of each while the others are kept to.
     """
-    limited = [key for key in RESOURCES if getattr(budget, key) is not None]
-    alone = {key: _least(problem, cycles, Budget(), key, deadline) for key in limited}
-    over = {key: least for key, least in alone.items() if least is not None and least > getattr(budget, key)}
+    limits = budget.limits
+    alone = {key: _least(problem, cycles, Budget(), key, deadline) for key in limits}
+    over = {key: amount for key, amount in alone.items() if amount is not None and amount > limits[key]}
     if over:
-        return "at least " + " and ".join(_used(least, key, budget) for key, least in over.items())
-    beside = {key: _least(problem, cycles, replace(budget, **{key: None}), key, deadline) for key in limited}
-    short = [_used(least, key, budget) for key, least in beside.items() if least is not None]
+        return "at least " + " and ".join(_used(amount, key, budget) for key, amount in over.items())
+    beside = {key: _least(problem, cycles, replace(budget, **{key: None}), key, deadline) for key in limits}
+    short = [
+        _used(amount, key, budget) for key, amount in beside.items() if amount is not None and amount > limits[key]
+    ]
     if short:
         return f"at least {' or '.join(short)} while the rest is kept to"
     return "more than is allowed (the time was too short to say of what)"
 
 
 def _least(problem: Problem, cycles: int, budget: Budget, key: str, deadline: Deadline) -> int | None:
-    """The least of a resource that a folding takes; None where there is none, or where the time is too short to prove it."""
+    """The least of a resource that a folding takes, or a number that none is below; None where that is not known."""
     try:
-        found = cheapest(problem, cycles, budget, deadline, Cost(**{key: 1}))
+        return least(problem, cycles, budget, key, deadline.half())
     except FlipflowError:
         return None
-    return int(getattr(found.cost, key)) if found is not None and found.optimal else None
 
 
 def _used(amount: int, key: str, budget: Budget) -> str:
@@ -138,7 +138,7 @@ def _larger(problem: Problem, asked: Asked, deadline: Deadline) -> str:
 def _holds(problem: Problem, budget: Budget, deadline: Deadline) -> bool | None:
     """Whether a folding is within a budget; None where that is not known in the time there is."""
     try:
-        return cheapest(problem, problem.paces[-1], budget, deadline) is not None
+        return cheapest(problem, problem.paces[-1], budget, deadline.half()) is not None
     except FlipflowError:
         return None
 

@@ -81,7 +81,8 @@ def _node(index: int, layer: Layer, kernel: "KernelOp") -> Any:
         weights = {"weightDataType": kernel.text("weightDataType"), "inputDataType": kernel.text("inputDataType")}
         types = weights | {"outputDataType": kernel.text("outputDataType"), "noActivation": 1}
         return helper.make_node("MVAU_hls", *tensors, domain=_HLS, backend="fpgadataflow", **sizes, **types)
-    channels = legal[next(iter(legal))][-1] if legal else 1
+    knob = "simd" if kernel is layer.window else next(iter(legal), None)  # a unit behind a window has PE, too
+    channels = legal[knob][-1] if knob is not None else 1
     cycles = int(kernel.get_exp_cycles())
     sizes = {"NumChannels": channels, "numInputVectors": [cycles // channels], "numSteps": 1}
     types = {"inputDataType": "INT8", "weightDataType": "INT8", "outputDataType": "BINARY"}

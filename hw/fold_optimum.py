@@ -1,47 +1,30 @@
-"""The best folding, by integer linear programming (HiGHS, through scipy): cheapest for a pace, fastest for a budget, and all
-between.
+"""The best folding: cheapest for a pace, fastest for a budget, and all between, by integer linear programming.
 
-A binary variable x[l, c] takes choice c of layer l, exactly one a layer. A variable y[e, a, b] of edge e says that it goes from
-beats of a elements to beats of b; it is bound by
-    sum over b of y[e, a, b] = sum of x[source, c] over choices that give a,
-    sum over a of y[e, a, b] = sum of x[target, c] over choices that take b,
-so it is 0 or 1 wherever all x are. On a chain without budgets these are the constraints of a shortest path, and the relaxation
-is integral by itself. A pace is met by leaving slower choices out; the smallest pace within a budget is found by bisection over
-the cycles that choices have.
+A program of thousands of choices is solved by means of few. Its relaxation gives a bound L and for every choice a reduced cost
+r: a folding with that choice costs at least L + r (Dantzig, Fulkerson and Johnson, 1954). So the choices with r <= reach make a
+small program, a core (Balas and Zemel, 1980), and a folding of it that costs no more than L + reach is the cheapest of all.
+Where the core's best costs more, or there is none, the reach grows. The smallest pace within a budget is found by bisection over
+the cycles that choices have, by relaxations first: where these do not fit, no folding does.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import ceil, inf
 from time import monotonic
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flipflow.errors import FlipflowError
 from flipflow.hw.fold_cost import WEIGHTS, Cost
-from flipflow.hw.fold_problem import Choice, Edge, Problem
+from flipflow.hw.fold_problem import Choice, Problem
+from flipflow.hw.fold_program import RESOURCES, Budget, Program, Relaxation, unsolved
 
-RESOURCES = ("lut", "bram", "dsp")
-_OPTIMAL, _LIMIT, _INFEASIBLE = 0, 1, 2  # status of scipy.optimize.milp
+__all__ = ["RESOURCES", "Budget", "Deadline", "Folding", "cheapest", "fastest", "front", "least"]
 
-
-@dataclass(frozen=True)
-class Budget:
-    """What may be used at most; None: as much as it takes."""
-
-    lut: int | None = None
-    bram: int | None = None
-    dsp: int | None = None
-
-    def holds(self, cost: Cost) -> bool:
-        """Whether a cost is within it."""
-        return not self.exceeded(cost)
-
-    def exceeded(self, cost: Cost) -> tuple[str, ...]:
-        """Which of lut, bram, dsp a cost has too much of."""
-        limits = {key: getattr(self, key) for key in RESOURCES}
-        return tuple(key for key, most in limits.items() if most is not None and getattr(cost, key) > most)
+# The first reach as a share of the bound, and by how much it grows where its core has no folding; then all choices are taken.
+_REACH, _GROWTH, _CORES = 0.002, 8.0, 3
+# Seconds that a relaxation may take where it is all that the time allows.
+_RELAXING = 10.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +50,10 @@ class Deadline:
         """Seconds, at least a tenth: a call is given that much in any case."""
         return max(0.1, self._end - monotonic())
 
+    def half(self) -> "Deadline":
+        """Of half the time that is left."""
+        return Deadline(self.left / 2)
+
 
 def cheapest(
     problem: Problem, cycles: int, budget: Budget, deadline: Deadline, weights: Cost = WEIGHTS
@@ -77,36 +64,100 @@ def cheapest(
     """
     if cycles < problem.fastest:
         return None
-    columns = _Variables(problem, cycles)
-    result = _milp(columns, budget, weights, deadline.left)
-    if result.x is None and result.status == _INFEASIBLE:
+    program = Program(problem, cycles)
+    relaxed = program.relax(budget, weights, deadline.left)
+    if relaxed is None:
         return None
-    if result.x is None:
-        raise _unsolved(result.message)
-    picks = columns.picks(result.x)
-    cost = problem.cost(picks, cycles)
-    # Integers again: nothing that the solver's tolerances let through is taken for a result.
-    if not budget.holds(cost):
-        raise _unsolved("its solution is over the budget")
-    return Folding(picks, cost, problem.cycles(picks, cycles), result.status == _OPTIMAL)
+    picks, proven = _search(program, relaxed, budget, weights, deadline)
+    if picks is None and proven:
+        return None
+    if picks is None:
+        raise unsolved("its time ran out")
+    return Folding(picks, problem.cost(picks, cycles), problem.cycles(picks, cycles), proven)
+
+
+def _search(
+    program: Program, relaxed: Relaxation, budget: Budget, weights: Cost, deadline: Deadline
+) -> tuple[tuple[Choice, ...] | None, bool]:
+    """(the cheapest choices that were found, whether that is proven)."""
+    best: tuple[Choice, ...] | None = None
+    value = inf  # of the best
+    reach = max(1.0, _REACH * abs(relaxed.bound))
+    for core in range(_CORES + 1):
+        kept = relaxed.reduced <= reach
+        part = program if kept.all() else program.only(kept)
+        found, solved = part.solve(budget, weights, deadline.left, None if best is None else int(value) - 1)
+        if found is not None:
+            cost = program.problem.cost(found, program.cycles)
+            # Integers again: nothing that the solver's tolerances let through is taken for a result.
+            if not budget.holds(cost):
+                raise unsolved("its solution is over the budget")
+            best, value = found, cost.weighed(weights)
+        # A better folding costs value - 1 at most, and all of those within reach have been seen.
+        if not solved or value - 1 <= relaxed.least + reach or part is program:
+            return best, solved
+        grown = value - relaxed.least if best is not None else _GROWTH * reach
+        reach = inf if core == _CORES - 1 else grown
+    raise AssertionError("all choices are within an unlimited reach")
+
+
+def least(problem: Problem, cycles: int, budget: Budget, key: str, deadline: Deadline) -> int | None:
+    """The least of lut, bram or dsp that any folding of at most `cycles` a frame takes within the budget; where the time is too
+    short to find it, a number that none is below. None where there is no folding.
+
+    Raises: FlipflowError E332 where the time is too short for either.
+    """
+    if cycles < problem.fastest:
+        return None
+    weights = Cost(**{key: 1})
+    relaxed = Program(problem, cycles).relax(budget, weights, max(deadline.left, _RELAXING))
+    if relaxed is None:
+        return None
+    try:
+        found = cheapest(problem, cycles, budget, deadline, weights)
+    except FlipflowError:
+        found = Folding((), Cost(), cycles, optimal=False)
+    if found is None:
+        return None
+    return int(getattr(found.cost, key)) if found.optimal else ceil(relaxed.least)
 
 
 def fastest(problem: Problem, budget: Budget, deadline: Deadline) -> Folding | None:
     """The folding of the fewest cycles a frame within the budget, and of those the cheapest; None where nothing fits.
 
-    Raises: FlipflowError E332 as `cheapest`.
+    Raises: FlipflowError E332 where the time was too short to find any.
     """
     paces = problem.paces
-    best: Folding | None = None
-    low, high = 0, len(paces)  # nothing fits at paces[:low]
+    low, high = 0, len(paces)  # nothing fits at paces[:low], not even in fractions
     while low < high:
         middle = (low + high) // 2
-        found = cheapest(problem, paces[middle], budget, deadline)
+        if Program(problem, paces[middle]).relax(budget, WEIGHTS, deadline.left) is None:
+            low = middle + 1
+        else:
+            high = middle
+    return _fastest_from(problem, paces[low:], budget, deadline)
+
+
+def _fastest_from(problem: Problem, paces: list[int], budget: Budget, deadline: Deadline) -> Folding | None:
+    """The same among `paces`, of which the first is the likeliest."""
+    best: Folding | None = None
+    proven = True
+    low, high, middle = 0, len(paces), 0
+    while low < high:
+        try:
+            found = cheapest(problem, paces[middle], budget, deadline.half())
+        except FlipflowError as error:
+            if error.code != "E332":
+                raise
+            found, proven = None, False
         if found is None:
             low = middle + 1
         else:
             best, high = found, middle
-    return best
+        middle = (low + high) // 2
+    if best is None and not proven:
+        raise unsolved("its time ran out")
+    return best if best is None else replace(best, optimal=best.optimal and proven)
 
 
 def front(
@@ -128,81 +179,3 @@ def front(
         if folding is not None and folding.cost.weighted < found[-1].cost.weighted:
             found.append(folding)
     return found
-
-
-class _Variables:
-    """The program's columns: layers' choices, then edges' pairs of beat sizes; only choices of at most `cycles`."""
-
-    def __init__(self, problem: Problem, cycles: int) -> None:
-        self.choices = [[choice for choice in each if choice.cycles <= cycles] for each in problem.choices]
-        self.starts = np.cumsum([0, *(len(each) for each in self.choices)]).tolist()
-        self.pairs = [
-            (index, out, into, edge.cost(out, into, cycles))
-            for index, edge in enumerate(problem.edges)
-            for out in sorted({choice.out for choice in self.choices[edge.source]})
-            for into in sorted({choice.into for choice in self.choices[edge.target]})
-        ]
-        self.edges = problem.edges
-        self.count = self.starts[-1] + len(self.pairs)
-        costs = [choice.cost for each in self.choices for choice in each] + [pair[3] for pair in self.pairs]
-        self.costs = {key: np.array([getattr(cost, key) for cost in costs], dtype=np.float64) for key in RESOURCES}
-        self.integral = np.arange(self.count) < self.starts[-1]
-
-    def rows(self) -> Iterator[tuple[list[int], list[float], float]]:
-        """Equations: columns, their coefficients, the right-hand side."""
-        for index, each in enumerate(self.choices):
-            yield list(range(self.starts[index], self.starts[index + 1])), [1.0] * len(each), 1.0
-        by_end: dict[tuple[int, str, int], list[int]] = {}
-        for column, (index, out, into, _) in enumerate(self.pairs, self.starts[-1]):
-            by_end.setdefault((index, "out", out), []).append(column)
-            by_end.setdefault((index, "into", into), []).append(column)
-        for (index, side, elems), columns in by_end.items():
-            chosen = self.choosing(self.edges[index], side, elems)
-            yield [*columns, *chosen], [1.0] * len(columns) + [-1.0] * len(chosen), 0.0
-
-    def choosing(self, edge: Edge, side: str, elems: int) -> list[int]:
-        """Columns of the choices at an end of an edge that have beats of `elems` there."""
-        layer = edge.source if side == "out" else edge.target
-        return [
-            column
-            for column, choice in enumerate(self.choices[layer], self.starts[layer])
-            if getattr(choice, side) == elems
-        ]
-
-    def picks(self, values: NDArray[np.float64]) -> tuple[Choice, ...]:
-        """The choices that a solution takes."""
-        return tuple(
-            each[int(values[start : start + len(each)].argmax())]
-            for each, start in zip(self.choices, self.starts, strict=False)
-        )
-
-
-def _unsolved(reason: str) -> FlipflowError:
-    fix = "Give it more seconds (--limit), or ask for another rate or budget."
-    return FlipflowError("E332", f"the solver found no folding ({reason}).", "fold", fix)
-
-
-def _milp(columns: _Variables, budget: Budget, weights: Cost, seconds: float) -> Any:
-    from scipy.optimize import Bounds, LinearConstraint, milp  # noqa: PLC0415
-    from scipy.sparse import csr_array  # noqa: PLC0415
-
-    rows = list(columns.rows())
-    lengths = np.cumsum([0, *(len(row[0]) for row in rows)])
-    indices = np.concatenate([row[0] for row in rows])
-    data = np.concatenate([row[1] for row in rows])
-    equations = csr_array((data, indices, lengths), shape=(len(rows), columns.count))
-    right = np.array([row[2] for row in rows])
-    constraints = [LinearConstraint(equations, right, right)]
-    for key in RESOURCES:
-        most = getattr(budget, key)
-        if most is not None:
-            # Half a unit above, so that rounding refuses nothing that fits: costs are integers.
-            constraints.append(LinearConstraint(columns.costs[key][None, :], -np.inf, most + 0.5))
-    objective = sum(getattr(weights, key) * columns.costs[key] for key in RESOURCES)
-    return milp(
-        objective,
-        integrality=columns.integral.astype(np.uint8),
-        bounds=Bounds(0.0, 1.0),
-        constraints=constraints,
-        options={"time_limit": seconds, "mip_rel_gap": 0.0},
-    )

@@ -46,7 +46,7 @@ def solve(model: Any, asked: Asked, entries: Mapping[str, Mapping[str, int | str
     else:
         found = cheapest(problem, asked.cycles, asked.budget, deadline)
     if found is None:  # what is within reach may be slower than what was asked for
-        raise refusal(fold_problem(model, fixed), asked, Deadline(seconds))
+        raise refusal(fold_problem(model, fixed), asked, Deadline(seconds / 2))
     goal = found.cycles if asked.cycles is None else asked.cycles
     set_pace(model, goal)
     folds = tuple(apply(layer, choice.knobs) for layer, choice in zip(layers, found.picks, strict=True))
@@ -69,7 +69,7 @@ def solve_front(
     problem, deadline = fold_problem(model, fixed), Deadline(seconds)
     found = front(problem, asked.budget, deadline, points, show)
     if not found:
-        raise refusal(problem, asked, Deadline(seconds))
+        raise refusal(problem, asked, Deadline(seconds / 2))
     return found
 
 

@@ -2,19 +2,22 @@
 
 from itertools import product
 from math import inf
+from typing import Any
 
 import numpy as np
 import pytest
 from hw_graphs import Net
 from residual_kernels import residual_kernels
 
+from flipflow.errors import FlipflowError
 from flipflow.hw.convert import convert
 from flipflow.hw.fifo_sizing import size_fifos
 from flipflow.hw.fold_cost import LUTS_PER_BRAM, LUTS_PER_DSP, Cost
 from flipflow.hw.fold_layers import combinations, layers_of
-from flipflow.hw.fold_optimum import Budget, Deadline, cheapest, fastest, front
+from flipflow.hw.fold_optimum import Budget, Deadline, cheapest, fastest, front, least
 from flipflow.hw.fold_pricing import fold_problem
 from flipflow.hw.fold_problem import Choice, Edge, Joint, Problem
+from flipflow.hw.fold_program import Program
 from flipflow.hw.folding import FoldRequest, fold
 from flipflow.hw.graph import kernels_of, set_pace
 from flipflow.hw.lag import waits_of
@@ -86,8 +89,8 @@ def test_cheapest_is_the_exhaustive_optimum(seed: int) -> None:
     ):
         for pace in rng.integers(1, 12, 2).tolist():
             found = cheapest(problem, pace, budget, Deadline(30))
-            least = search(problem, pace, budget)
-            assert (inf if found is None else found.cost.weighted) == least
+            wanted = search(problem, pace, budget)
+            assert (inf if found is None else found.cost.weighted) == wanted
             if found is not None:
                 assert found.optimal
                 assert found.cycles <= pace
@@ -145,11 +148,11 @@ def test_a_network_s_optimum_is_that_of_the_stitched_graphs() -> None:
     every = [[knobs | auto[layer.name] for knobs in combinations(layer.legal())] for layer in layers]
     assert [len(each) for each in every] == [6, 3, 10]
     costs = [stitched_cost(model, knobs, pace) for knobs in product(*every)]
-    least = min(lut + 48 * bram for cycles, lut, bram in costs if cycles <= pace)
+    wanted = min(lut + 48 * bram for cycles, lut, bram in costs if cycles <= pace)
     found = cheapest(fold_problem(model, auto, pace), pace, Budget(), Deadline(30))
     assert found is not None
     assert found.optimal
-    assert found.cost.weighted == least
+    assert found.cost.weighted == wanted
     assert stitched_cost(model, tuple(pick.knobs for pick in found.picks), pace)[1:] == (
         found.cost.lut,
         found.cost.bram,
@@ -216,3 +219,73 @@ def test_build_folds_to_the_optimum() -> None:
     found = cheapest(fold_problem(network(), {}, 300), 300, Budget(), Deadline(30))
     assert found is not None
     assert found.cost.weighted == cost
+
+
+@pytest.mark.parametrize("seed", range(60, 80))
+def test_least_of_a_resource_is_the_exhaustive_one(seed: int) -> None:
+    """Where the solver has no time, a number that no folding is below."""
+    problem, pace = random_problem(seed), 9
+    costs = [
+        cost_by_definition(problem, picks, pace)
+        for picks in product(*problem.choices)
+        if max(pick.cycles for pick in picks) <= pace
+    ]
+    budget = Budget(lut=300, dsp=8)
+    for index, key in enumerate(("lut", "bram", "dsp")):
+        held = [cost[index] for cost in costs if cost[0] <= 300 and cost[2] <= 8]
+        assert least(problem, pace, Budget(), key, Deadline(30)) == (
+            min(cost[index] for cost in costs) if costs else None
+        )
+        assert least(problem, pace, budget, key, Deadline(30)) == (min(held) if held else None)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Program, "solve", out_of_time)
+            bound = least(problem, pace, budget, key, Deadline(30))
+        assert not held or (bound is not None and bound <= min(held))
+
+
+def out_of_time(program: Program, *_: object) -> tuple[None, bool]:
+    return None, False
+
+
+def test_a_pace_that_is_not_decided_in_time_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next slower pace is taken, and nobody claims that it is the best."""
+    problem = random_problem(3)
+    best = fastest(problem, Budget(), Deadline(30))
+    assert best is not None and best.optimal
+    solve = Program.solve
+
+    def slow(program: Program, *rest: Any) -> Any:
+        return (None, False) if program.cycles == problem.paces[0] else solve(program, *rest)
+
+    monkeypatch.setattr(Program, "solve", slow)
+    found = fastest(problem, Budget(), Deadline(30))
+    assert found is not None and not found.optimal
+    assert found.cycles <= problem.paces[1]
+    assert found.cost.weighted == search(problem, problem.paces[1], Budget())
+    monkeypatch.setattr(Program, "solve", out_of_time)
+    with pytest.raises(FlipflowError, match="E332"):
+        fastest(problem, Budget(), Deadline(30))
+    with pytest.raises(FlipflowError, match="E332"):
+        cheapest(problem, problem.paces[-1], Budget(), Deadline(30))
+
+
+def test_budgets_that_are_tight_together_are_solved() -> None:
+    """Hundreds of choices a layer, where the relaxation mixes them: cores grow, and the optimum is that of all choices."""
+    rng = np.random.default_rng(5)
+    layers = tuple(
+        tuple(Choice({}, 1, 1, 1, Cost(*(int(v) for v in rng.integers(1, (4000, 90, 20))))) for _ in range(40))
+        for _ in range(3)
+    )
+    edges = tuple(Edge(index, index + 1, {}) for index in range(2))
+    problem = Problem(("a", "b", "c"), layers, edges)
+    for budget in (Budget(bram=12), Budget(lut=900, bram=60, dsp=25), Budget(lut=700, dsp=8), Budget(300, 20, 3)):
+        found = cheapest(problem, 1, budget, Deadline(30))
+        costs = [cost_by_definition(problem, picks, 1) for picks in product(*layers)]
+        limits = (budget.lut, budget.bram, budget.dsp)
+        within = [
+            lut + 48 * bram + 32 * dsp
+            for lut, bram, dsp in costs
+            if all(most is None or value <= most for value, most in zip((lut, bram, dsp), limits, strict=True))
+        ]
+        assert (inf if found is None else found.cost.weighted) == min(within, default=inf)
+        assert found is None or found.optimal
