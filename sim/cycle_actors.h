@@ -5,6 +5,7 @@
 #define FLIPFLOW_SIM_CYCLE_ACTORS_H_
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -13,14 +14,12 @@
 namespace flipflow {
 
 // Takes and gives the words of one frame after the other, as far as is known when words come and there is room for others.
-class Actor {
+class Actor : public Waiter {
  public:
-  virtual ~Actor() = default;
   // Words given a frame where so many are taken.
   virtual int64_t shape(int64_t words_in) = 0;
   // The next frame may pass.
   virtual void begin() = 0;
-  virtual void run() = 0;
   // Whether all words of the frame were taken and given.
   virtual bool done() const = 0;
   // Appends what the future depends on at the end of a frame, in cycles from `base` on.
@@ -40,6 +39,7 @@ class Relay final : public Actor {
       if (cycle == kUnknown) break;
       in_->take(cycle);
     }
+    out_->flush();
   }
   bool done() const override { return left_ == 0; }
   void state(std::vector<int64_t>&, int64_t) override {}
@@ -74,6 +74,7 @@ class GearboxActor final : public Actor {
   void run() override {
     while (take() | give()) {
     }
+    out_->flush();
   }
   bool done() const override { return in_count_ == last_in_ && out_count_ == last_out_; }
   void state(std::vector<int64_t>& words, int64_t base) override {
@@ -151,7 +152,7 @@ class StepsActor final : public Actor {
       }
       advance(tick);
     }
-    idle_ = stages_.drain();
+    idle_ = stages_.finish();
   }
   bool done() const override { return left_ == 0 && idle_; }
   void state(std::vector<int64_t>& words, int64_t base) override { stages_.state(words, next_, base); }
@@ -186,25 +187,30 @@ class StepsActor final : public Actor {
   bool idle_ = true;
 };
 
-// A word is taken at both inputs in the same cycle.
-class JoinActor final : public Actor {
+// Takes a word at each of its inputs in the same cycle, and gives one: a join, or a unit of one step.
+template <size_t kInputs>
+class PassActor final : public Actor {
  public:
-  explicit JoinActor(const int64_t* p) : stages_(p[0], false) {}
+  PassActor(int64_t latency, bool skid) : stages_(latency, skid) {}
   int64_t shape(int64_t words_in) override { return words_ = words_in; }
   void begin() override { left_ = words_; }
   void run() override {
     stages_.drain();
-    while (left_ > 0) {
-      const bool known = in_[0]->ask();
-      if (!in_[1]->ask() || !known) break;
-      const int64_t tick = stages_.tick(next_, std::max(in_[0]->there(), in_[1]->there()));
+    for (; left_ > 0; --left_) {
+      bool known = true;
+      int64_t there = kPast;
+      for (Channel* in : in_) {
+        known = in->ask() && known;
+        there = std::max(there, in->there());
+      }
+      if (!known) break;
+      const int64_t tick = stages_.tick(next_, there);
       if (tick == kUnknown) break;
       for (Channel* in : in_) in->take(stages_.cycle(tick));
       stages_.put(tick);
       next_ = tick + 1;
-      --left_;
     }
-    idle_ = stages_.drain();
+    idle_ = stages_.finish();
   }
   bool done() const override { return left_ == 0 && idle_; }
   void state(std::vector<int64_t>& words, int64_t base) override { stages_.state(words, next_, base); }
@@ -213,7 +219,7 @@ class JoinActor final : public Actor {
 
  private:
   Conveyor stages_;
-  std::array<Channel*, 2> in_{};
+  std::array<Channel*, kInputs> in_{};
   int64_t words_ = 0, left_ = 0, next_ = 0;
   bool idle_ = true;
 };
@@ -232,6 +238,7 @@ class ForkActor final : public Actor {
       holding_ = (uint64_t{1} << out_.size()) - 1;
       --left_;
     }
+    for (Channel* out : out_) out->flush();
   }
   bool done() const override { return left_ == 0 && holding_ == 0; }
   void state(std::vector<int64_t>& words, int64_t base) override { words.push_back(let_go_ - base); }

@@ -4,7 +4,6 @@
 #define FLIPFLOW_SIM_CYCLE_CHANNEL_H_
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -14,11 +13,26 @@ namespace flipflow {
 constexpr int64_t kPast = -(int64_t{1} << 60);  // a cycle before all others
 constexpr int64_t kUnknown = -(int64_t{1} << 61);  // a cycle that hangs on words not looked at yet
 
-// Actors that may be able to go on.
+// What goes on where a word, or room for one, is known.
+class Waiter {
+ public:
+  virtual ~Waiter() = default;
+  virtual void run() = 0;
+};
+
+// Actors that may be able to go on. Whoever waits for a word runs at once, so that words go as far down the pipeline as they can;
+// who waits for room is noted.
 class Worklist {
  public:
   void resize(size_t actors) { bits_.assign((actors + 63) / 64, 0); }
   void wake(size_t actor) { bits_[actor / 64] |= uint64_t{1} << (actor % 64); }
+  // Runs an actor further down than all that are running.
+  void run(Waiter* actor, size_t number) {
+    if (depth_ == kDeepest) return wake(number);
+    ++depth_;
+    actor->run();
+    --depth_;
+  }
   // Takes out the first actor from number `from` on; -1 if there is none.
   int64_t take(size_t from) {
     for (size_t word = from / 64; word < bits_.size(); ++word) {
@@ -31,6 +45,8 @@ class Worklist {
   }
 
  private:
+  static constexpr int kDeepest = 1000;  // what fits on any stack
+  int depth_ = 0;
   std::vector<uint64_t> bits_;
 };
 
@@ -39,7 +55,8 @@ class Worklist {
 class Channel {
  public:
   Channel(int64_t depth, Worklist* awake) : depth_(depth), awake_(awake) {
-    while (size_ <= depth_ && size_ < kFirstSize) size_ *= 2;
+    while (size_ <= depth_ && size_ < kMostAtFirst) size_ *= 2;
+    mask_ = size_ - 1;
     offered_.assign(static_cast<size_t>(size_), kPast);
     taken_.assign(static_cast<size_t>(size_), kPast);
     offered_end_ = taken_end_ = size_;
@@ -52,19 +69,28 @@ class Channel {
     if (depth_ == 0) return accept_bare(from);
     const int64_t leaves = given_ - depth_;  // the word that must have left before
     if (leaves >= count_) {
-      producer_waits_ = true;
-      return kUnknown;
+      flush();
+      if (leaves >= count_) {
+        producer_waits_ = true;
+        return kUnknown;
+      }
     }
     const int64_t given = leaves < 0 ? from : std::max(from, taken_[place(leaves)] + 1);
     offered_[place(given_++)] = last_given_ = given;
-    wake_consumer();
     return given;
+  }
+  // For the producer, when it has no more words: lets the consumer go on with those that came.
+  void flush() {
+    if (!consumer_waits_ || count_ == given_) return;
+    consumer_waits_ = false;
+    awake_->run(waiter, consumer);
   }
 
   // For the consumer: whether the next word is known; if not, it is woken when it is.
   bool ask() {
-    consumer_waits_ = count_ == given_;
-    return !consumer_waits_;
+    if (count_ != given_) return true;
+    consumer_waits_ = true;
+    return false;
   }
   // The cycle from which the next word is there.
   int64_t there() const { return offered_[place(count_)] + (depth_ > 0 ? 1 : 0); }
@@ -94,22 +120,18 @@ class Channel {
     words.push_back(kPast);  // the end of the list
   }
 
-  size_t producer = 0, consumer = 0;  // actors
+  size_t producer = 0, consumer = 0;  // numbers of the actors
+  Waiter* waiter = nullptr;           // the consumer
 
  private:
-  static constexpr int64_t kFirstSize = 4096;
+  static constexpr int64_t kMostAtFirst = 4096;
 
-  size_t place(int64_t word) const { return static_cast<size_t>(word & (size_ - 1)); }
-  void wake_consumer() {
-    if (!consumer_waits_) return;
-    consumer_waits_ = false;
-    awake_->wake(consumer);
-  }
+  size_t place(int64_t word) const { return static_cast<size_t>(word & mask_); }
   int64_t accept_bare(int64_t from) {
     if (!pending_) {
       offered_[place(given_++)] = from;
       pending_ = true;
-      wake_consumer();
+      flush();
     }
     if (count_ < given_) {
       producer_waits_ = true;
@@ -133,6 +155,7 @@ class Channel {
     mark();
     if (size_ <= depth_) {
       size_ *= 2;  // nothing has been overwritten so far, so all stays in its place
+      mask_ = size_ - 1;
       offered_.resize(static_cast<size_t>(size_), kPast);
       taken_.resize(static_cast<size_t>(size_), kPast);
     }
@@ -145,7 +168,7 @@ class Channel {
   int64_t given_ = 0, count_ = 0;  // words given and taken
   int64_t offered_end_, taken_end_;
   int64_t last_given_ = kPast;
-  int64_t size_ = 4;  // of both rings, a power of two
+  int64_t size_ = 64, mask_;  // of both rings, a power of two, and that less 1
   bool producer_waits_ = false, consumer_waits_ = false;
   bool pending_ = false;  // a bare wire's last word was offered, but is not known to be taken
   int64_t marked_ = 0, high_water_ = 0;
@@ -157,18 +180,24 @@ class Channel {
 // cycle in which the word was refused first.
 class Conveyor {
  public:
-  Conveyor(int64_t latency, bool skid) : latency_(latency), held_(latency + (skid ? 1 : 0)) {}
+  Conveyor(int64_t latency, bool skid) : latency_(latency), held_(latency + (skid ? 1 : 0)) {
+    size_t size = 4;  // fewer words are on their way than there are stages
+    while (size < static_cast<size_t>(latency) + 2) size *= 2;
+    mask_ = size - 1;
+    holds_.resize(size);
+    waiting_.resize(size);
+  }
 
   // The first tick from `next` on whose cycle is not before `there`; kUnknown where that hangs on a word not given away yet.
   int64_t tick(int64_t next, int64_t there) {
     int64_t tick = std::max(next, there - shift_);
     for (;;) {
-      while (first_hold_ != last_hold_ && holds_[first_hold_ % kMost].tick <= tick) {
-        const Hold& hold = holds_[first_hold_++ % kMost];
+      while (first_hold_ != last_hold_ && holds_[first_hold_ & mask_].tick <= tick) {
+        const Hold& hold = holds_[first_hold_++ & mask_];
         shift_ = hold.shift;
         tick = std::max({next, hold.tick, there - shift_});
       }
-      if (first_waiting_ == last_waiting_ || waiting_[first_waiting_ % kMost] + held_ > tick) return tick;
+      if (first_waiting_ == last_waiting_ || waiting_[first_waiting_ & mask_] + held_ > tick) return tick;
       if (!give_waiting()) return kUnknown;
     }
   }
@@ -177,7 +206,7 @@ class Conveyor {
   // Puts a word in, at a tick that tick() has returned.
   void put(int64_t tick) {
     if (first_waiting_ == last_waiting_ && give(tick)) return;
-    waiting_[last_waiting_++ % kMost] = tick;
+    waiting_[last_waiting_++ & mask_] = tick;
   }
   // Gives words away as far as that can be known; returns whether all were.
   bool drain() {
@@ -186,13 +215,19 @@ class Conveyor {
     }
     return true;
   }
+  // The same at the end of a run, after which the consumer goes on.
+  bool finish() {
+    const bool all = drain();
+    out->flush();
+    return all;
+  }
   // Appends what the future depends on where all words were given away; next: the tick of the next step.
   void state(std::vector<int64_t>& words, int64_t next, int64_t base) {
     tick(next, kPast);
     words.push_back(next + shift_ - base);
     for (size_t i = first_hold_; i != last_hold_; ++i) {
-      words.push_back(holds_[i % kMost].tick - next);
-      words.push_back(holds_[i % kMost].shift - shift_);
+      words.push_back(holds_[i & mask_].tick - next);
+      words.push_back(holds_[i & mask_].shift - shift_);
     }
     words.push_back(kPast);
   }
@@ -203,7 +238,6 @@ class Conveyor {
   struct Hold {
     int64_t tick, shift;  // from this tick on, a tick's cycle is it + shift
   };
-  static constexpr size_t kMost = 128;  // words on their way are fewer than the stages, of which there are up to 64
 
   bool give(int64_t tick) {
     const int64_t from = tick + latency_ + out_shift_;
@@ -211,12 +245,12 @@ class Conveyor {
     if (given == kUnknown) return false;
     if (given > from) {
       out_shift_ += given - from;
-      holds_[last_hold_++ % kMost] = {tick + held_, out_shift_};
+      holds_[last_hold_++ & mask_] = {tick + held_, out_shift_};
     }
     return true;
   }
   bool give_waiting() {
-    if (!give(waiting_[first_waiting_ % kMost])) return false;
+    if (!give(waiting_[first_waiting_ & mask_])) return false;
     ++first_waiting_;
     return true;
   }
@@ -224,8 +258,9 @@ class Conveyor {
   const int64_t latency_, held_;
   int64_t shift_ = 0, out_shift_ = 0;  // of the last step, and of the last word given away
   size_t first_hold_ = 0, last_hold_ = 0, first_waiting_ = 0, last_waiting_ = 0;
-  std::array<Hold, kMost> holds_{};
-  std::array<int64_t, kMost> waiting_{};
+  size_t mask_ = 0;
+  std::vector<Hold> holds_;
+  std::vector<int64_t> waiting_;
 };
 
 }  // namespace flipflow

@@ -43,6 +43,7 @@ class Source final : public Actor {
       last = cycle;
       if (first < 0) first = cycle;
     }
+    out_->flush();
   }
   bool done() const override { return left_ == 0; }
   void state(std::vector<int64_t>& words, int64_t base) override { words.push_back(last - base); }
@@ -136,10 +137,12 @@ class Frames {
       case 1: return std::make_unique<GearboxActor>(p);
       case 3: return std::make_unique<WindowActor>(p);
       case 5: return std::make_unique<ForkActor>(p);
-      case 6: return std::make_unique<JoinActor>(p);
+      case 6: return std::make_unique<PassActor<2>>(p[0], false);
       case 7: return std::make_unique<StepsActor>(StepShape{p[0] + p[1] + p[2], p[0], p[0] + p[1], 0, 1, p[3]}, false);
-      default: return std::make_unique<StepsActor>(StepShape{p[0], 0, p[1], p[2], p[3], p[4]}, model == 4);
+      default: break;
     }
+    if (p[0] == 1) return std::make_unique<PassActor<1>>(p[4], model == 4);
+    return std::make_unique<StepsActor>(StepShape{p[0], 0, p[1], p[2], p[3], p[4]}, model == 4);
   }
   Channel* add_channel(int64_t depth) {
     channels_.push_back(std::make_unique<Channel>(depth, &awake_));
@@ -185,6 +188,7 @@ class Frames {
     if (to.actor != nullptr) {
       if (to.number == 0) to.number = append(to.actor.get());
       channel->consumer = to.number;
+      channel->waiter = to.actor.get();
       to.actor->input(static_cast<size_t>(slot), channel);
     }
     to.words = to.actor != nullptr ? to.actor->shape(from.words) : from.words;

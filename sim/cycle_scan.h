@@ -37,7 +37,7 @@ class WindowActor final : public Actor {
     stages_.drain();
     while (write() | read()) {
     }
-    idle_ = stages_.drain();
+    idle_ = stages_.finish();
   }
   bool done() const override { return writes_left_ == 0 && reads_left_ == 0 && idle_; }
   void state(std::vector<int64_t>& words, int64_t base) override {
