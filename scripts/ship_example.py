@@ -3,8 +3,8 @@
     python scripts/ship_example.py runs/fashion-cnn [--name NAME]
 
 The folder gets the network (model.qonnx.onnx), its configuration without paths, and manifest.json: the record of the training,
-what was verified on how many images, and the network's sha256. `flipflow export examples/networks/NAME/model.qonnx.onnx --out
-runs/NAME` starts a run from it. Refused are runs that are not verified on all test images, or whose files do not belong
+what was verified on how many images, and the network's sha256. `flipflow export examples/networks/NAME` starts a run
+from it. Refused are runs that are not verified on all test images, or whose files do not belong
 together, and networks of more than 1 MB.
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 from flipflow.config import load_config, save_config
 from flipflow.errors import FlipflowError
 from flipflow.results import TRAINING, read_training
+from flipflow.run.example import FORMAT, VERSION
 from flipflow.run.files import digest, write_json
 from flipflow.run.manifest import Manifest
 from flipflow.run.stages import CHECKPOINT, QONNX, VERIFY
@@ -45,7 +46,7 @@ def evidence(run: Path) -> dict[str, Any]:
         what = f"accuracy is {training['accuracy']} % after training and {verified['accuracy']} (a share) as verified."
         raise _refused(what, run)
     levels = {level["level"]: level["samples"] for level in verified["levels"]}
-    return {"format": "flipflow-example", "version": 1, "model_sha256": digest(run / QONNX),
+    return {"format": FORMAT, "version": VERSION, "model_sha256": digest(run / QONNX),
             "accuracy": training["accuracy"], "verified_images": levels, "training": training}  # fmt: skip
 
 

@@ -109,8 +109,10 @@ def plot(
 
 @app.command()
 def export(
-    source: Annotated[Path, typer.Argument(help="Run directory with a checkpoint, or any QONNX file.")],
-    out: Annotated[Path | None, typer.Option(help="Run directory for a QONNX file; runs/<name> by default.")] = None,
+    source: Annotated[
+        Path, typer.Argument(help="Run directory with a checkpoint, a shipped example, or a QONNX file.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Run directory for the last two; runs/<name> by default.")] = None,
     set_: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:

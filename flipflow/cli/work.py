@@ -11,6 +11,7 @@ from flipflow.cli.tables import show_bench, show_summary
 from flipflow.config import Config, load_config, save_config
 from flipflow.errors import FlipflowError
 from flipflow.results import TRAINING, make_row, read_training
+from flipflow.run.example import is_example, read_example
 from flipflow.run.files import locked
 from flipflow.run.runner import Stage, StageOutcome, run_stage
 from flipflow.run.stages import ACCELERATOR, CHECKPOINT, VERIFY, stages_of
@@ -51,12 +52,21 @@ def train(config_path: Path, overrides: tuple[str, ...], out: Path | None, fresh
 
 
 def export(source: Path, out: Path | None, overrides: tuple[str, ...], quiet: bool) -> dict[str, Any]:
-    """The export stage, of a run's checkpoint or of a QONNX file."""
+    """The export stage, of a run's checkpoint, of a shipped example or of a QONNX file."""
+    if source.is_dir() and is_example(source):
+        network, data = read_example(source)
+        known = tuple(
+            f"data.{key}={json.dumps(value)}" for key, value in data.model_dump(mode="json", exclude_none=True).items()
+        )
+        return _export_file(network, out or RUNS / source.resolve().name, (*known, *overrides), quiet)
     if source.is_dir():
         if out is not None and out.resolve() != source.resolve():
             raise FlipflowError("E111", f"{source} is a run itself.", "--out", "Leave --out away.")
         return stage("export", source, overrides, False, quiet)
-    run_dir = out or RUNS / source.name.split(".")[0]
+    return _export_file(source, out or RUNS / source.name.split(".")[0], overrides, quiet)
+
+
+def _export_file(source: Path, run_dir: Path, overrides: tuple[str, ...], quiet: bool) -> dict[str, Any]:
     with locked(run_dir), ConsoleReporter(quiet) as reporter:
         if not source.is_file():
             raise FlipflowError(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flipflow.cli import work
 from flipflow.config import Config, save_config
 from flipflow.config.load import parse_config
 from flipflow.errors import FlipflowError
@@ -168,6 +169,17 @@ def test_shipped_examples_can_be_used(run: Path, tmp_path: Path) -> None:
     assert manifest["verified_images"] == {"torch": 359, "integer": 359}
     assert check_file(target / "model.qonnx.onnx") == []
     assert str(tmp_path) not in (target / "config.toml").read_text() + (target / "manifest.json").read_text()
+    # A run that starts from it knows the test images, and is as accurate on them as the record says.
+    started = tmp_path / "started"
+    work.export(target, started, (), True)
+    work.stage("build", started, ("fold.cycles=100000",), False, True)
+    about = work.stage("verify", started, ("verify.levels=['integer', 'qonnx']",), False, True)["verify"]
+    assert about["data"] == "digits"
+    assert [level["samples"] for level in about["levels"]] == [359, 359]
+    assert 100.0 * about["accuracy"] == manifest["accuracy"]
+    (target / "model.qonnx.onnx").write_bytes((target / "model.qonnx.onnx").read_bytes() + b"\0")
+    with pytest.raises(FlipflowError, match=r"E185.*not the network that manifest.json is about"):
+        work.export(target, tmp_path / "other", (), True)
     files = plot_surface(run, tmp_path / "plots", 3, 1.0, 40, Silent())
     assert [file.name for file in files] == ["surface.png", "surface.svg"]
 
