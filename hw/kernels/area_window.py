@@ -9,6 +9,9 @@ from flipflow.hw.kernels.area import Storage, bits, chain, ram
 # telling padding, and of dropping rows; of each address bit of a ring whose depth is no power of two. Fitted to the windows that
 # docs/results/area.json marks so.
 _CONTROL, _CHOICE, _COUNTER_BIT, _PADDING, _DROPPING, _WRAP_BIT = 14.2, 2.8, 0.86, 12.0, 9.4, 0.47
+# Likewise, of a row or column counter of so few bits that its sum is gates; and what one saves whose map's size, a power of two,
+# is compared with by a single bit.
+_GATES, _ONE_BIT = 3.5, 5.0
 
 
 def window_area(geometry: Mapping[str, int], width: int) -> Storage:
@@ -29,8 +32,8 @@ def window_area(geometry: Mapping[str, int], width: int) -> Storage:
     fill = bits(most + ring_words + 1) + 1
     loops = [at[key] for key in ("words_per_pixel", "kernel_w", "kernel_h", "ofm_width", "ofm_height")]
     counters = [bits(count) for count in loops if count > 1]
-    outside = [
-        bits(max(covered - pad, size) + pad + 1)
+    padded = [
+        (bits(max(covered - pad, size) + pad + 1), size)
         for covered, pad, size in (
             (covered_h, at["pad_top"], at["ifm_height"]),
             (covered_w, at["pad_left"], at["ifm_width"]),
@@ -38,7 +41,7 @@ def window_area(geometry: Mapping[str, int], width: int) -> Storage:
         if pad > 0 or covered - pad > size
     ]
     dropping = rows_used < at["ifm_height"]
-    widths = [lead + 1, fill + 1, address, address, *counters, *outside]
+    widths = [lead + 1, fill + 1, address, address, *counters, *(width for width, _ in padded)]
     widths += [bits(at["ifm_height"] * row_words)] * dropping
     if not round_up:  # subtracting the ring's words leaves their low zeros alone
         widths.append(address + 1 - ((ring_words & -ring_words).bit_length() - 1))
@@ -46,8 +49,15 @@ def window_area(geometry: Mapping[str, int], width: int) -> Storage:
     choices = _choices([-move for move in moves], lead)
     choices += _choices([-rows * row_words for rows in _released(at, rows_used)], fill)
     logic = sum(chain(each) for each in widths) + _CONTROL + _CHOICE * choices + _COUNTER_BIT * sum(counters)
-    logic += _PADDING * (len(outside) > 0) + _DROPPING * dropping + _WRAP_BIT * address * (not round_up)
+    logic += _padding(padded) + _DROPPING * dropping + _WRAP_BIT * address * (not round_up)
     return Storage(round(logic)) + ram(1 << address if round_up else ring_words, width)
+
+
+def _padding(padded: Sequence[tuple[int, int]]) -> float:
+    """LUTs that tell padding, beside the sums of the counters. padded: a counter's bits and the map's size, for each side."""
+    few = sum(not chain(width) for width, _ in padded)
+    single = sum(chain(width) > 0 and size.bit_count() == 1 for width, size in padded)
+    return _PADDING * (len(padded) > 0) + _GATES * few - _ONE_BIT * single
 
 
 def _moves(at: Mapping[str, int], row_words: int, rows_used: int) -> tuple[int, int, int, int]:

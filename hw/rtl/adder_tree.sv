@@ -46,17 +46,12 @@ module adder_tree #(
           logic signed [FromBits-1:0] right;
           assign right      = gen_level[k-1].value[(2*i+1)*FromBits+:FromBits];
           assign carry_d[i] = gen_level[k-1].carry[2*i+1];
-          if (HasCarry) begin : gen_carry
-            logic [Bits:0] sum;
-            assign sum = {Bits'(left), 1'b1} + {Bits'(right), gen_level[k-1].carry[2*i]};
-            assign value_d[i*Bits+:Bits] = sum[Bits:1];
-            logic unused;
-            assign unused = sum[0];
-          end else begin : gen_plain
-            assign value_d[i*Bits+:Bits] = Bits'(left) + Bits'(right);
-            logic unused;
-            assign unused = gen_level[k-1].carry[2*i];
-          end
+          // The bit below the sum carries; without a carry it keeps Yosys from merging levels into slower carry-save adders.
+          logic [Bits:0] sum;
+          assign sum = {Bits'(left), 1'b1} + {Bits'(right), HasCarry && gen_level[k-1].carry[2*i]};
+          assign value_d[i*Bits+:Bits] = sum[Bits:1];
+          logic unused;
+          assign unused = ^{sum[0], gen_level[k-1].carry[2*i]};
         end
       end
     end
