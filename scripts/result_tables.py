@@ -57,13 +57,16 @@ def _speed(path: Path) -> dict[str, Any]:
 def _command(name: str, settings: dict[str, Any], configs: Path) -> str:
     """The command that repeats the run, with the keys in which it differs from configs/NAME.toml."""
     from flipflow.config import load_config  # noqa: PLC0415
+    from flipflow.run.example import is_example  # noqa: PLC0415
 
     model = settings.get("export", {}).get("model")
     if model is not None:
         goals = [f"--{key} {settings['fold'][key]}" for key in ("fps", "cycles") if key in settings["fold"]]
         samples = settings["verify"]["samples"]
+        folder = Path(model).parent
+        source = f"examples/networks/{folder.name}" if is_example(folder) else Path(model).name
         steps = (
-            f"export {Path(model).name} --out runs/{name}",
+            f"export {source} --out runs/{name}",
             " ".join([f"build runs/{name}", *goals]),
             " ".join([f"verify runs/{name}", *([f"--samples {samples}"] if samples else [])]),
         )
