@@ -53,6 +53,7 @@ class _Lowering:
         self.refuse = refuse
         self.net = Wiring()
         self.tensors: dict[str, Tensor] = {}
+        self.saturated: set[int] = set()  # Adds that saturate by themselves
 
     def run(self) -> IntegerNet:
         first, *rest = self.graph.nodes[self.graph.first_quantizer :]
@@ -178,6 +179,7 @@ class _Lowering:
         meaning = read_off(chain.nodes, constants, chain.reach, output, result.scale)
         if self._saturates(chain, meaning, result):
             self.net.operators[chain.wire] = Add(self.net.operators[chain.wire].name, output)
+            self.saturated.add(chain.wire)
             return chain.wire
         levels = meaning.levels
         if chain.popcount_of is not None:
@@ -194,6 +196,10 @@ class _Lowering:
         if chain.wire < 0 or not isinstance(self.net.operators[chain.wire], Add) or not chain.alone or chain.pools:
             return False
         if result.scale != chain.reach.unit or result.type.bipolar or meaning.invert.any():
+            return False
+        if chain.wire in self.saturated and (
+            result.type.minimum < chain.reach.start or result.type.maximum > chain.reach.stop
+        ):  # a second quantizer that is wider than the first: the Add must go on to saturate as the first one does
             return False
         values = np.arange(result.type.minimum + 1, result.type.maximum + 1)
         return bool(np.all(meaning.levels == np.clip(values, chain.reach.start, chain.reach.stop + 1)))
