@@ -85,19 +85,24 @@ module fifo_memory #(
     // Where the word written is the one read, it goes around the memory: what that gives then does not matter.
     (* no_rw_check *)
     logic [Width-1:0] mem_q [Slots];
-    logic [Width-1:0] read_q, bypass_q, head_q;
-    logic             bypass, bypassed_q;
-    // A word that finds no other left goes straight to the head, and one that finds the head alone, around the memory.
+    logic [Width-1:0] read_q, beside_q, head_q;
+    logic             fetched_q;  // the word behind the head is at the memory's output; else, if there is one, beside it
+    // A word that finds no other left goes straight to the head.
     assign store   = push && (stored_q || (valid_q && !out_ready_i));
     assign unstore = pop && stored_q;
-    assign bypass  = push && (stored_q ? one_left && out_ready_i : valid_q && !out_ready_i);
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
-        valid_q  <= 1'b0;
-        stored_q <= 1'b0;
-      end else if (push != pop) begin
-        valid_q  <= push || stored_q;
-        stored_q <= push ? valid_q : stored_q && !one_left;
+        valid_q   <= 1'b0;
+        stored_q  <= 1'b0;
+        fetched_q <= 1'b0;
+      end else begin
+        if (push != pop) begin
+          valid_q  <= push || stored_q;
+          stored_q <= push ? valid_q : stored_q && !one_left;
+        end
+        if (unstore) begin
+          fetched_q <= !one_left;
+        end
       end
     end
     always_ff @(posedge clk_i) begin
@@ -107,14 +112,11 @@ module fifo_memory #(
       if (unstore) begin
         read_q <= mem_q[rd_ptr_next];
       end
-      if (bypass) begin
-        bypass_q <= in_data_i;
-      end
-      if (bypass || unstore) begin
-        bypassed_q <= bypass;
+      if (!stored_q || fetched_q || out_ready_i) begin
+        beside_q <= in_data_i;  // to be used if this word is pushed and nothing is between it and the head
       end
       if (out_ready_i || !valid_q) begin
-        head_q <= !stored_q ? in_data_i : bypassed_q ? bypass_q : read_q;
+        head_q <= fetched_q ? read_q : stored_q ? beside_q : in_data_i;
       end
     end
     assign out_data_o = head_q;
