@@ -38,12 +38,12 @@ RELAXED = settings(
 
 # The sum saturates to 2 bits, and a quantizer of 6 bits follows at once: the second must not take the first one's place.
 TWO_QUANTIZERS = ResidualPlan(
-    input_shape=(1, 4, 4),
+    input_shape=(1, 8, 9),
     bits=2,
     fraction=0,
     signed=True,
     stem_pool=True,
-    blocks=(BlockPlan(0, 2, "sign", "quant", swap=False),),
+    blocks=(BlockPlan(0, 2, "sign", "pool", swap=False), BlockPlan(0, 1, "sign", "quant", swap=False)),
     head="AveragePool",
     classes=2,
     seed=0,
