@@ -211,3 +211,30 @@ def test_bad_arguments_are_refused(changes: dict[str, Any]) -> None:
 def test_empty_pipeline_is_refused() -> None:
     with pytest.raises(FlipflowError, match="E400"):
         predict([], 1, 1, 1)
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_a_deep_fifo_before_a_slow_unit(every: bool) -> None:
+    # A word comes in every cycle, the unit (SF = 1, NF = 3, latency 4) takes word n at 1 + 3 n, so 1, 4, 7, ... and its last step
+    # for it is 2 later. Word n comes at n while there is room: after it the FIFO holds n + 1 words less those that have left,
+    # 2/3 of all. At 5,000 it is full, and 20,000 words are far more than that.
+    count = 20_000
+    result = predict([fifo("f", 5000), mvtu("m", 1, 3)], 1, count, 3 * count, every=every)
+    assert result.completion.tolist() == [1 + 3 * (count - 1) + 2 + 4]
+    assert result.high_water == {"f": 5000}
+
+
+def test_depths_beyond_all_words_cost_nothing() -> None:
+    huge = 2**31 - 1
+    chain = [fifo("f", huge), gearbox("g", 2, 1, huge), fifo("b", huge), window("w", rows=huge), fifo("e", huge)]
+    chain[3] |= {"ifm_height": 2, "ifm_width": 2, "ofm_height": 1, "ofm_width": 1}
+    # Words 0 and 1 come out of the first FIFO at 1 and 2, two elements of each out of the width converter at 2 .. 5, out of
+    # the second FIFO at 3 .. 6; written then, read one cycle later, two stages and a FIFO: 6 + 1 + 2 + 1.
+    assert predict(chain, 1, 2, 4).completion.tolist() == [10]
+
+
+def test_a_long_pipeline() -> None:
+    # Every FIFO and every unit of one step (latency 4) adds its cycles to those of the last of three words.
+    count = 1200
+    chain = [kernel for i in range(count) for kernel in (fifo(f"f{i}", 2), mvtu(f"m{i}", 1, 1))]
+    assert predict(chain, 2, 3, 3).completion.tolist() == [2 + 5 * count, 5 + 5 * count]
