@@ -20,9 +20,7 @@ def write_add(
     """
     left, right = places
     if left.shape != right.shape or left.view.shape != right.view.shape or not np.array_equal(left.view, right.view):
-        shapes = f"{names[0]!r} of shape {list(left.view.shape)} and {names[1]!r} of shape {list(right.view.shape)}"
-        what = f"it adds {shapes}, element by element they do not match."
-        state.problem(node, "E223", what, "Bring both paths to the same channels, rows, columns and order.")
+        note_mismatch(state, node, names, (left.view.shape, right.view.shape))
         return False
     loose = [name for place, name in zip(places, names, strict=True) if place.activation is None or place.pending_pad]
     if loose:
@@ -44,6 +42,15 @@ def write_add(
     if after.shape != state.view.shape:
         state.view = indices(state.builder.shape)
     return True
+
+
+def note_mismatch(
+    state: WriterState, node: onnx.NodeProto, names: tuple[str, str], shapes: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    """Note that an Add joins tensors that are not of one shape or order (E223)."""
+    pair = " and ".join(f"{name!r} of shape {list(shape)}" for name, shape in zip(names, shapes, strict=True))
+    what = f"it adds {pair}, element by element they do not match."
+    state.problem(node, "E223", what, "Bring both paths to the same channels, rows, columns and order.")
 
 
 def _require_saturated(

@@ -10,7 +10,7 @@ import onnx
 from flipflow.export.evaluate import QUANT_DOMAINS, evaluate
 from flipflow.export.importer import operators as ops
 from flipflow.export.importer.builder import GraphBuilder
-from flipflow.export.importer.join import write_add
+from flipflow.export.importer.join import note_mismatch, write_add
 from flipflow.export.importer.quantizers import weight_quantizer
 from flipflow.export.importer.read import Source
 from flipflow.export.importer.state import Place, WriterState
@@ -88,6 +88,8 @@ class _Walk:
             self.weights[node.output[0]] = before.reshaped(moved)
 
     def _step(self, node: onnx.NodeProto, on_data: list[str]) -> None:
+        if node.op_type == "Add" and len(on_data) == 2:
+            self._require_addable(node, (on_data[0], on_data[1]))
         after = self._run(node)
         self.values[node.output[0]] = after
         if len(on_data) > 1:
@@ -95,6 +97,15 @@ class _Walk:
         else:
             self._go_on(node, on_data[0], after)
         self.places[node.output[0]] = self.state.place()
+
+    def _require_addable(self, node: onnx.NodeProto, names: tuple[str, str]) -> None:
+        """Two branches of other sizes are told by name, before the node fails on them."""
+        shapes = self.values[names[0]].shape, self.values[names[1]].shape
+        try:
+            np.broadcast_shapes(*shapes)
+        except ValueError:
+            note_mismatch(self.state, node, names, shapes)
+            raise _Abandoned from None
 
     def _go_on(self, node: onnx.NodeProto, source: str, after: np.ndarray) -> None:
         """A node on one tensor; which others read that tensor, too, matters on the host only."""

@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from flipflow.errors import FlipflowError
@@ -39,7 +40,8 @@ class ConsoleReporter:
 
     def message(self, text: str) -> None:
         """One line worth reading."""
-        self._bars.console.print(text, soft_wrap=True)
+        # No markup: messages name keys such as [model], which are no tags.
+        self._bars.console.print(text, soft_wrap=True, markup=False)
 
     def progress(self, task: str, done: float, total: float, note: str = "") -> None:
         """Move the bar `task`; without a terminal, one line when it starts and one when it ends."""
@@ -55,12 +57,12 @@ class ConsoleReporter:
         if self._said.get(task) == state:
             return
         self._said[task] = state
-        self.console.print(f"{task}: {state}{', ' + note if note and state == 'done' else ''}")
+        self.console.print(f"{task}: {state}{', ' + note if note and state == 'done' else ''}", markup=False)
 
 
 def show_error(error: FlipflowError) -> None:
     """An error as a person reads it."""
     console = Console(stderr=True, highlight=False)
-    console.print(f"[bold red]{error.code}[/] {error.where}", soft_wrap=True, markup=True)
+    console.print(f"[bold red]{error.code}[/] {escape(error.where)}", soft_wrap=True, markup=True)
     console.print(f"  {error.what}", soft_wrap=True, markup=False)
     console.print(f"  {error.fix}", soft_wrap=True, markup=False, style="green")

@@ -6,6 +6,9 @@ import numpy as np
 import onnx
 import pytest
 
+from flipflow.cli import work
+from flipflow.cli.console import show_error
+from flipflow.errors import FlipflowError
 from flipflow.export.integer import lower
 from flipflow.export.integer.chain import Reach
 from flipflow.export.integer.net import ActType, Add, IntegerNet, SumPool, Threshold
@@ -169,6 +172,31 @@ def test_different_shapes(draw: np.random.Generator, tmp_path: Path) -> None:
     graph.node("Add", branch(graph, draw, filters=1), name="meeting")
     graph.quant(4, 0.5)
     refused(finished(graph, draw), tmp_path, "E223", "Add node 'meeting'", "[1, 1, 4, 4]")
+
+
+def test_branches_of_different_strides(draw: np.random.Generator, tmp_path: Path) -> None:
+    graph = stream()
+    sums = graph.side(
+        "Conv", graph.sign(graph.tip), graph.constant(signs(draw, 2, 2, 3, 3)), strides=[2, 2], pads=[1] * 4
+    )
+    graph.node("Add", graph.quant(4, 0.5, tensor=sums), name="meeting")
+    graph.quant(4, 0.5)
+    seen = "'t0' of shape [1, 2, 4, 4] and 't3' of shape [1, 2, 2, 2]"
+    refused(finished(graph, draw, inputs=8), tmp_path, "E223", "Add node 'meeting'", seen)
+
+
+def test_a_person_reads_the_whole_refusal(
+    draw: np.random.Generator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Keys in brackets are no markup of the console's."""
+    graph = stream()
+    graph.node("Add", branch(graph, draw, scale=0.25), name="meeting")
+    graph.quant(4, 0.5)
+    path = save(finished(graph, draw).model(), tmp_path)
+    assert [problem["code"] for problem in work.check(path, False)] == ["E222"]
+    assert "(in [model], residual_fraction sets it for the whole network)" in " ".join(capsys.readouterr().err.split())
+    show_error(FlipflowError("E222", "it is [not] so.", "run.toml, [export] model", "Take [model]."))
+    assert capsys.readouterr().err.split() == "E222 run.toml, [export] model it is [not] so. Take [model].".split()
 
 
 def test_another_joining_operator(draw: np.random.Generator, tmp_path: Path) -> None:
