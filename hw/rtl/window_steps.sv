@@ -21,9 +21,8 @@ module window_steps #(
 );
   localparam int unsigned TapWidth = (Taps > 1) ? $clog2(Taps) : 1;
 
-  logic                 en, fold_last, out_valid_q;
-  logic [TapWidth-1:0]  tap_q;
-  logic [FoldAddrW-1:0] fold_q;
+  logic                en, fold_last, out_valid_q;
+  logic [TapWidth-1:0] tap_q;
 
   assign en          = out_ready_i || !out_valid_q;
   assign in_ready_o  = en;
@@ -31,19 +30,12 @@ module window_steps #(
   assign step_o      = en && in_valid_i;
   assign tap_first_o = tap_q == '0;
   assign tap_last_o  = tap_q == TapWidth'(Taps - 1);
-  assign fold_last   = fold_q == FoldAddrW'(WordsPerPixel - 1);
-  assign fold_o      = fold_q;
-  assign fold_next_o = fold_last ? '0 : fold_q + FoldAddrW'(1);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      tap_q  <= '0;
-      fold_q <= '0;
-    end else if (step_o) begin
-      fold_q <= fold_next_o;
-      if (fold_last) begin
-        tap_q <= tap_last_o ? '0 : tap_q + TapWidth'(1);
-      end
+      tap_q <= '0;
+    end else if (step_o && fold_last) begin
+      tap_q <= tap_last_o ? '0 : tap_q + TapWidth'(1);
     end
   end
 
@@ -53,5 +45,23 @@ module window_steps #(
     end else if (en) begin
       out_valid_q <= in_valid_i && tap_last_o;
     end
+  end
+
+  if (WordsPerPixel > 1) begin : gen_fold
+    logic [FoldAddrW-1:0] fold_q;
+    assign fold_last   = fold_q == FoldAddrW'(WordsPerPixel - 1);
+    assign fold_o      = fold_q;
+    assign fold_next_o = fold_last ? '0 : fold_q + FoldAddrW'(1);
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        fold_q <= '0;
+      end else if (step_o) begin
+        fold_q <= fold_next_o;
+      end
+    end
+  end else begin : gen_no_fold
+    assign fold_last   = 1'b1;
+    assign fold_o      = '0;
+    assign fold_next_o = '0;
   end
 endmodule
