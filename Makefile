@@ -27,10 +27,10 @@ demo: setup
 	$(BIN)/flipflow bench runs/digits-cnn
 
 test: setup
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
 
 test-slow: setup
-	$(BIN)/python -m pytest -n $(JOBS) -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow
 
 lint: setup
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from flipflow.cpu import available_isas, compile_plan
 from flipflow.cpu.bench.options import BenchOptions
 from flipflow.errors import FlipflowError
 from flipflow.export.integer.net import IntegerNet
+from tests.command import flipflow
 
 BEST = available_isas()[0]
 CNN = 'network = "cnn"\nlayers = [{channels = 8, pool = 2}]'
@@ -36,15 +37,6 @@ KERNEL = {"shape", "isa", "form", "mac_per_cycle", "limit_mac_per_cycle"}
 OPTIONS = ("--isa", BEST, "--rounds", "1")
 
 
-def flipflow(*words: str, cwd: Path, check: int = 0) -> tuple[str, str]:
-    """stdout and stderr of a command whose exit code must be `check`."""
-    command = [sys.executable, "-m", "flipflow", *words]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == check, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout, done.stderr
-
-
 def exported(folder: Path, model: str) -> Path:
     """A folder with the run `net`, trained and exported."""
     (folder / "net.toml").write_text(f"[model]\n{model}\n{SETTINGS}")
@@ -61,9 +53,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_json_has_the_promised_keys(chain: Path) -> None:
-    out, err = flipflow("bench", "net", *OPTIONS, "--json", cwd=chain)
-    document = json.loads(out)
-    assert err == ""
+    command = [sys.executable, "-m", "flipflow", "bench", "net", *OPTIONS, "--json"]
+    done = subprocess.run(command, cwd=chain, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
     assert document == json.loads((chain / "net/bench.json").read_text())
     assert [row["engine"] for row in document["rows"]] == [
         "flipflow", "onnxruntime-fp32", "onnxruntime-int8", "torch-fp32",

@@ -1,8 +1,6 @@
 """Networks from elsewhere: Brevitas' own bnn_pynq models with random batch norms, by both of its exporters."""
 
 import json
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -10,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+
+from tests.command import flipflow
 
 SHAPES = {"tfc_1w1a": (1, 28, 28), "lfc_1w1a": (1, 28, 28), "cnv_1w1a": (3, 32, 32)}
 
@@ -41,21 +41,14 @@ def export(module: nn.Module, shape: tuple[int, ...], path: Path, opset: int, dy
         export_qonnx(module, args=image, export_path=str(path), opset_version=opset, dynamo=dynamo)
 
 
-def flipflow(*words: str, cwd: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "flipflow", *words], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def _through_all_levels(name: str, folder: Path, samples: int, opset: int = 13, dynamo: bool = False) -> None:
     module = brevitas_model(name)
     export(module, SHAPES[name], folder / "model.onnx", opset, dynamo)
-    assert json.loads(flipflow("check", "model.onnx", "--json", cwd=folder))["problems"] == []
+    assert json.loads(flipflow("check", "model.onnx", "--json", cwd=folder)[0])["problems"] == []
     flipflow("export", "model.onnx", "--out", "run", cwd=folder)
     flipflow("build", "run", cwd=folder)
-    result = json.loads(flipflow("verify", "run", "--samples", str(samples), "--json", cwd=folder))["verify"]
+    out, _ = flipflow("verify", "run", "--samples", str(samples), "--json", cwd=folder)
+    result = json.loads(out)["verify"]
     rows = {row["level"]: row for row in result["levels"]}
     assert set(rows) == {"qonnx", "finn", "integer", "rtl", "cpu"}
     assert all(row == {"level": level, "samples": samples, "mismatches": 0} for level, row in rows.items())
@@ -85,5 +78,5 @@ def test_larger(name: str, tmp_path: Path) -> None:
 def test_old_opsets_of_the_exporter(tmp_path: Path, opset: int) -> None:
     """Files as older exporters wrote them; what torch still can write of them."""
     export(brevitas_model("tfc_1w1a"), SHAPES["tfc_1w1a"], tmp_path / "old.onnx", opset, False)
-    result = json.loads(flipflow("export", "old.onnx", "--out", "run", "--json", cwd=tmp_path))
+    result = json.loads(flipflow("export", "old.onnx", "--out", "run", "--json", cwd=tmp_path)[0])
     assert [stage["stage"] for stage in result["stages"]] == ["export"]

@@ -22,16 +22,16 @@ RELAXED = settings(
 
 
 def _check(plan: NetPlan, folder: Path) -> None:
-    check_levels(write_network(plan), images_for(plan, 6), folder)
+    check_levels(write_network(plan), images_for(plan, 4), folder)
 
 
-@settings(RELAXED, max_examples=90)
+@settings(RELAXED, max_examples=45)
 @given(plan=net_plans())
 def test_random_files(plan: NetPlan, tmp_path: Path) -> None:
     _check(plan, tmp_path)
 
 
-@settings(RELAXED, max_examples=90)
+@settings(RELAXED, max_examples=45)
 @given(plan=net_plans(max_convolutions=1, max_hidden=2))
 def test_random_shallow_files(plan: NetPlan, tmp_path: Path) -> None:
     _check(plan, tmp_path)
@@ -81,7 +81,7 @@ def randomize(module: nn.Module, generator: torch.Generator) -> None:
             part.weight.data[0] = 0.0
 
 
-@settings(RELAXED, max_examples=30)
+@settings(RELAXED, max_examples=20)
 @given(config=model_configs(), seed=st.integers(0, 2**31 - 1))
 def test_random_torch_networks(config: ModelConfig, seed: int, tmp_path: Path) -> None:
     """The trained module, its file, the integer net and FINN's graph agree."""

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+from flipflow.run.runner import STAGING
 from flipflow.train.loop import load_model
+from tests.command import flipflow
 
 SMALL = """
 [model]
@@ -41,23 +43,15 @@ stalled_samples = 4
 RESULTS = ("checkpoint.pt", "model.qonnx.onnx", "integer.json", "integer.npz", "accelerator.json")
 
 
-def flipflow(*words: str, cwd: Path, check: int = 0) -> tuple[str, str]:
-    """stdout and stderr of a command whose exit code must be `check`."""
-    done = subprocess.run(
-        [sys.executable, "-m", "flipflow", *words], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == check, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout, done.stderr
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A folder with small.toml and the run made from it, and what `run --json` printed."""
     folder = tmp_path_factory.mktemp("run")
     (folder / "small.toml").write_text(SMALL)
-    out, _ = flipflow("run", "small.toml", "--json", cwd=folder)
-    return folder, json.loads(out)
+    command = [sys.executable, "-m", "flipflow", "run", "small.toml", "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout)
 
 
 def test_all_levels_equal(finished: tuple[Path, dict[str, Any]]) -> None:
@@ -119,17 +113,25 @@ def test_diff_names_the_broken_layer(finished: tuple[Path, dict[str, Any]], tmp_
 
 
 def test_kill_at_any_time_ends_in_the_same_bits(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    """SIGKILL and Ctrl-C at several moments; the run then finishes with the results of the undisturbed one."""
+    """Stopped within each stage, by SIGKILL and by Ctrl-C; the run then finishes with the results of the undisturbed one."""
     folder, _ = finished
     (tmp_path / "small.toml").write_text(SMALL)
     command = [sys.executable, "-m", "flipflow", "run", "small.toml"]
-    for seconds, how in ((5.0, signal.SIGKILL), (7.0, signal.SIGINT), (9.0, signal.SIGKILL), (12.0, signal.SIGKILL)):
+    for reached, how in (
+        ("checkpoint.pt", signal.SIGKILL),  # after the first epoch
+        (f"{STAGING}/export/integer.json", signal.SIGINT),
+        (f"{STAGING}/build/rtl", signal.SIGKILL),
+        (f"{STAGING}/verify", signal.SIGKILL),
+    ):
         process = subprocess.Popen(
             command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
-        time.sleep(seconds)
+        while not (tmp_path / "runs/small" / reached).exists():
+            assert process.poll() is None, f"ended before {reached} was there"
+            time.sleep(0.01)
         os.killpg(process.pid, how)
         _, err = process.communicate(timeout=60)
+        assert process.returncode == (130 if how is signal.SIGINT else -how)
         assert "Traceback" not in err
     flipflow("run", "small.toml", cwd=tmp_path)
     for name in RESULTS:
