@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from flipflow.errors import FlipflowError
 from flipflow.hw.graph import inputs_of, kernels_of, pipeline_of
-from flipflow.hw.stitch import SHALLOW_DEPTH
 
 if TYPE_CHECKING:
     from flipflow.hw.kernels.base import KernelOp
@@ -165,7 +164,7 @@ class _Sizer:
 
     def shrink(self, interval: int, found: "Steady") -> None:
         """Give every FIFO its smallest depth at which no frame is late, down to the least that one should have."""
-        least = {name: LEAST_DEPTH if name in self.meetings else SHALLOW_DEPTH for name in self.fifos}
+        least = dict.fromkeys(self.fifos, LEAST_DEPTH)
         # With room for a beat more than it has held, a FIFO never refuses one: all goes as it went.
         self.set({name: min(self.depth(name), max(least[name], found.high_water[name] + 1)) for name in self.fifos})
         names = [name for name in self.fifos if self.depth(name) > least[name]]

@@ -13,16 +13,7 @@ from pathlib import Path
 from flipflow.errors import Exit, FlipflowError
 from flipflow.hw.process import Outcome, run_logged
 
-# Reads one command a line.
-_YOSYS = """
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for command in sys.stdin.read().splitlines():
-    libyosys.run_pass(command, design)
-peak = next((line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")), "0")
-libyosys.run_pass(f"log end of script, {peak} kB", design)
-"""
+_WORKER = Path(__file__).with_name("worker.py")
 _END = re.compile(r"^end of script, (\d+) kB$", re.MULTILINE)
 
 
@@ -41,7 +32,8 @@ def require_package(name: str, extra: str = "") -> Path:
 
 
 def run_yosys(commands: Sequence[str], workdir: Path, log: Path, watch: Callable[[str], None] | None = None) -> Outcome:
-    """Run Yosys commands in `workdir`, log in the file `log`; each line of it goes to `watch` as well.
+    """Run Yosys commands in `workdir`, log in the file `log`; each line of it goes to `watch` as well. See worker.py for
+    what a command may be beside Yosys' own.
 
     The outcome's code is 0 only where the last command came to its end. The process and its children end with this call, however
     it ends.
@@ -52,7 +44,7 @@ def run_yosys(commands: Sequence[str], workdir: Path, log: Path, watch: Callable
     script = log.with_suffix(".ys")
     script.write_text("\n".join(commands) + "\n")
     with script.open("rb") as source:
-        command = [sys.executable, "-c", _YOSYS]
+        command = [sys.executable, "-P", str(_WORKER)]
         outcome = run_logged(command, workdir, log, watch, stdin=source.fileno())
     end = _END.search("\n".join(outcome.tail))
     if end is None:

@@ -127,13 +127,13 @@ def _script(
     """Yosys' commands, in its working directory."""
     overrides = "".join(f" -G {key}={_literal(value)}" for key, value in params.items())
     synth = f"{target.command} -top {top} {target.no_pads}"
-    ends = [*target.labels[1:], "check"]
+    sections = zip(target.labels, [*target.labels[1:], "check"], strict=True)
     return [
         # Hierarchy is kept per instance: every module is named <module>$<path of the instance>.
         f"read_slang --best-effort-hierarchy --top {top}{overrides} {' '.join(sources)}",
         f"hierarchy -check -top {top}",
         *(f"setattr -mod -set keep_hierarchy 1 {module}$*" for module in keep),
-        *(f"{synth} -run {start}:{end}" for start, end in zip(target.labels, ends, strict=True)),
+        *(f"{'groupwise ' * (start == 'map_luts')}{synth} -run {start}:{end}" for start, end in sections),
         # The family's own pass would give pads to the ports of kept modules as well.
         *([f"{target.pads} {top}"] if pads and target.pads else []),
         "delete t:$scopeinfo",

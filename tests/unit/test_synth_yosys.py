@@ -71,6 +71,23 @@ def test_area_by_instance(name: str, tmp_path: Path) -> None:
     assert netlist.usage.cpu_seconds > 0.1 and 20 < netlist.usage.memory_mb < 250
 
 
+def test_many_kernels(tmp_path: Path) -> None:
+    """More kernels than are mapped at a time, each of another width, and glue that is mapped after them."""
+    widths = range(1, 15)
+    ports = "input logic clk_i, input logic [15:0] a_i, b_i, output logic [1:0] x_o, output logic [15:0] q_o [1:14]"
+    kernels = "".join(
+        f"  pool #(.Width({width})) u_{width} (.clk_i, .a_i(a_i[{width - 1}:0]), .b_i(b_i[{width - 1}:0]),"
+        f" .q_o(q_o[{width}][{width - 1}:0]));\n  assign q_o[{width}][15:{width}] = '0;\n"
+        for width in widths
+    )
+    text = f"module top ({ports});\n{kernels}  assign x_o = a_i[1:0] & b_i[1:0];\nendmodule\n"
+    netlist = synthesise(write(tmp_path, top=text, pool=PAIR.replace("pair", "pool")), "top", "ecp5", tmp_path / "out")
+    assert netlist.areas == {"": Area(lut=2)} | {f"u_{width}": Area(width, width) for width in widths}
+    cells = json.loads(netlist.json.read_text())["modules"]["top"]["cells"]
+    flipflops = [key for key, cell in cells.items() if cell["type"] == "TRELLIS_FF"]
+    assert [sum(key.startswith(f"u_{width}.") for key in flipflops) for width in widths] == list(widths)
+
+
 def test_parameters(tmp_path: Path) -> None:
     """By number and by literal: an inverted XNOR bit is still one LUT, so the LUTs' tables tell."""
     sources = write(tmp_path, pair=PAIR)
