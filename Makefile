@@ -7,6 +7,7 @@ STAMP  := $(VENV)/.flipflow-installed
 JOBS   ?= 2
 ROOMS  := train export hw sim cpu
 NATIVE := $(shell find cpu/src cpu/include -name '*.cpp' -o -name '*.h') cpu/CMakeLists.txt $(wildcard sim/*.cpp sim/*.h)
+TEST   := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 TYPING := build/typing# the package as mypy wants to see it: all rooms in one folder
 
 .PHONY: setup demo test test-slow lint format docs arm clean
@@ -26,11 +27,13 @@ demo: setup
 	$(BIN)/flipflow run configs/digits-cnn.toml
 	$(BIN)/flipflow bench runs/digits-cnn
 
+# The jobs fill the machine: threads of their own would only wait for each other. Files go out whole, so that what a file's tests
+# share is made once, and in order: the long ones come first.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
+	$(TEST) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow
+	$(TEST) --dist worksteal -m slow
 
 lint: setup
 	$(BIN)/ruff check .
