@@ -62,7 +62,7 @@ class Pool(TapsOp):
         element = 1.0
         if stream.bits > 1:
             # Measured: with a mask LUT mapping doubles the choice of some bits, to be early for the carry chain.
-            choice = (1.7 if is_signed(self.text("dataType")) else 1.3) if masked and chain(stream.bits) else 1.0
+            choice = 1.7 if masked and chain(stream.bits) else 1.0
             element = 1 + compare(stream.bits) + choice * stream.bits
         running = lut_ram(words, stream.width).lut if words > 1 else 0
         return round(control + element * stream.elems) + running
