@@ -189,16 +189,17 @@ class _Sizer:
     def _shrink_one(self, name: str, short: int, interval: int, latency: int) -> None:
         """Give a FIFO its smallest depth, which is above `short`.
 
-        Many are alike, and most need about what stitching has given them: these depths are tried first.
+        Many are alike, and most need about what stitching has given them: these depths are tried first. The others mostly need
+        almost all that they have: steps down from there grow until one is too far.
         """
-        enough, rule = self.depth(name), self._rule[name]
+        enough, rule, step = self.depth(name), self._rule[name], 1
         trials = [self._last, self._last - 1, rule + rule // 8, rule - rule // 8]
         while enough - short > 1:
-            depth = trials.pop(0) if trials else (short + enough) // 2
+            depth = trials.pop(0) if trials else max(enough - step, (short + enough) // 2)
             if not short < depth < enough:
                 continue
             if self.keeps({name: depth}, interval, latency):
-                enough = depth
+                enough, step = depth, 4 * step
             else:
                 short = depth
         self._last = enough
