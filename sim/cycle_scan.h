@@ -18,10 +18,10 @@ namespace flipflow {
 class WindowActor final : public Actor {
  public:
   explicit WindowActor(const int64_t* p)
-      : s_{p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11], p[12]},
-        row_words_(s_.ifm_width * s_.words_per_pixel),
+      : s_(WindowShape::of(p)),
+        row_words_(s_.row_words()),
         ring_words_(s_.rows * row_words_),
-        rows_used_(std::min(s_.ifm_height, (s_.ofm_height - 1) * s_.stride_h - s_.pad_top + s_.kernel_h)),
+        rows_used_(s_.rows_used()),
         stages_(s_.latency, false) {
     enter_row();
   }
@@ -56,9 +56,6 @@ class WindowActor final : public Actor {
   struct Release {
     int64_t words, cycle;  // so many words, from the first on, are released in this cycle
   };
-
-  // First input row the reader may still need in output row oy.
-  int64_t base(int64_t oy) const { return std::clamp<int64_t>(oy * s_.stride_h - s_.pad_top, 0, rows_used_); }
 
   bool write() {
     const int64_t used = rows_used_ * row_words_, all = s_.ifm_height * row_words_;
@@ -122,9 +119,9 @@ class WindowActor final : public Actor {
     find_tap();
   }
   void end_row(int64_t cycle) {
-    const int64_t from = base(oy_);
+    const int64_t from = s_.base(oy_);
     const bool last = ++oy_ == s_.ofm_height;
-    const int64_t rows = (last ? rows_used_ : base(oy_)) - from;
+    const int64_t rows = (last ? rows_used_ : s_.base(oy_)) - from;
     if (last) {
       oy_ = 0;
       frame_ += rows_used_ * row_words_;
