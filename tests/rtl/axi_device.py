@@ -23,9 +23,9 @@ _FLAGS = (
     *("--cc", "--exe", "--top-module", "flipflow_axi", "--prefix", "Vflipflow_axi", "-o", "device", "--threads", "1"),
     *("--no-timing", "-O3", "--x-assign", "fast", "--x-initial", "unique", "--output-split", "0"),
 )
-_MAKE = (
-    *("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0"),
+_MAKE = (  # as sim/verilator.py builds fast, whose runtime library this then shares
     *("CFG_CXXFLAGS_STD=-std=gnu++17", "CFG_CXXFLAGS_PCH_I=-include", "CFG_LDLIBS_THREADS=-pthread"),
+    *("OPT_SLOW=-O0", "OPT_GLOBAL=-O2", "OPT_FAST=-O0"),
 )
 
 

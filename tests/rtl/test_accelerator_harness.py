@@ -74,7 +74,8 @@ def accelerator(directory: Path, fault: int = GOOD) -> tuple[Path, dict[str, Any
     rtl.mkdir()
     (rtl / "accelerator.sv").write_text(TOP)
     (rtl / "fault.mem").write_text(f"{fault}\n")
-    names = ["fifo", "mixed_mvtu", "argmax", *children("mixed_mvtu")]
+    kernels = ("fifo", "mixed_mvtu", "argmax")
+    names = [*kernels, *(child for kernel in kernels for child in children(kernel))]
     for name in names:
         (rtl / f"{name}.sv").write_text((RTL / f"{name}.sv").read_text())
     words = [(int(low) & 3) | (int(high) & 3) << 2 for low, high in WEIGHTS.reshape(-1, 2)]
