@@ -39,7 +39,8 @@ def solve(model: Any, asked: Asked, entries: Mapping[str, Mapping[str, int | str
     fixed = check_entries(layers, entries)
     limited = any(value is not None for value in vars(asked.budget).values())
     if asked.cycles is not None and not limited:
-        pace(layers, fixed, FoldRequest(fps=asked.fps, clock_mhz=asked.clock_mhz, cycles=asked.cycles))
+        cycles = asked.cycles if asked.fps is None else None
+        pace(layers, fixed, FoldRequest(fps=asked.fps, clock_mhz=asked.clock_mhz, cycles=cycles))
     problem, deadline = fold_problem(model, fixed, asked.cycles), Deadline(seconds)
     if asked.cycles is None:
         found = fastest(problem, asked.budget, deadline)

@@ -30,6 +30,7 @@ from flipflow.train.models import build_model
 from flipflow.train.random_networks import INPUT_SHAPES, random_network, settle
 from flipflow.train.resnet import ResidualUnit
 from tests.e2e.levels import qonnx_outputs
+from tests.e2e.steady_state import FOLDS, check_steady_state
 from tests.residual_networks import BlockPlan, ResidualPlan, pixels_for, residual_plans, write_residual_network
 
 RELAXED = settings(
@@ -143,14 +144,15 @@ def random_images(shape: tuple[int, int, int], count: int, seed: int) -> np.ndar
     return np.random.default_rng(seed).integers(0, 256, (count, *shape)).astype(np.float32)
 
 
-def check_hardware(net: IntegerNet, images: np.ndarray, folder: Path) -> None:
-    """FINN's streamlined graph and the graph of kernels give the integer net's logits."""
+def check_hardware(net: IntegerNet, images: np.ndarray, folder: Path) -> ModelWrapper:
+    """FINN's streamlined graph and the graph of kernels give the integer net's logits; that graph, not folded."""
     integers = CanonicalModel.load(folder / "model.onnx").integers(images)
     logits = reference.run(net, integers)
     lower_with_finn(folder / "model.onnx", folder / "streamlined.onnx")
     np.testing.assert_array_equal(execute(folder / "streamlined.onnx", integers), logits)
     kernels = convert(ModelWrapper(str(folder / "streamlined.onnx")))
     np.testing.assert_array_equal(execute_folded(kernels, integers), logits)
+    return kernels
 
 
 def check_taps(net: IntegerNet, images: np.ndarray, folder: Path) -> None:
@@ -207,7 +209,8 @@ def test_narrow_forms_of_the_papers_networks(name: str, tmp_path: Path) -> None:
     assert net.is_chain == (name == "vggsmall")
     if name == "cresnet20":
         assert check_file(tmp_path / "model.onnx") == []
-    check_hardware(net, random_images(shape, 2, 3), tmp_path)
+    kernels = check_hardware(net, random_images(shape, 2, 3), tmp_path)
+    check_steady_state(kernels, FOLDS[name] // 10)
     check_taps(net, random_images(shape, 2, 3), tmp_path)
 
 
@@ -217,7 +220,7 @@ def test_named_networks(name: str, tmp_path: Path) -> None:
     shape, _ = INPUT_SHAPES[name]
     net = compare_with_torch(random_network(name, 3), random_images(shape, 1, 0), tmp_path)
     assert check_file(tmp_path / "model.onnx") == []
-    check_hardware(net, random_images(shape, 1, 4), tmp_path)
+    check_steady_state(check_hardware(net, random_images(shape, 1, 4), tmp_path), FOLDS[name])
 
 
 def test_the_pool_shortcut_averages(tmp_path: Path) -> None:

@@ -139,6 +139,8 @@ def test_a_rate_beyond_the_budget_says_the_best_and_what_binds(run: Path, verb: 
 def test_a_rate_that_a_layer_cannot_reach(run: Path, verb: Verb) -> None:
     # conv0 reads 9 taps of 16 pixels: 144 cycles at least
     assert "E305 layer conv0" in verb(run, "--fps", 500_001, "--clock-mhz", 72, code=2)
+    assert "E305 layer conv0" in verb(run, "--fps", 1e9, code=2)  # less than a cycle a frame
+    assert "E330 --luts 9999" in verb(run, "--fps", 1e9, "--luts", 9999, code=2)
     said = verb(run, "--fps", 500_001, "--clock-mhz", 72, "--board", "ulx3s-85f", code=2)
     assert "E330" in said
     assert "layer conv0 takes 144 cycles a frame at its fastest" in said
