@@ -15,6 +15,7 @@ from qonnx.custom_op.registry import getCustomOp
 
 QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 _IR_VERSION = 8
+_SMALL = 1 << 16  # elements
 
 
 def evaluate(node: onnx.NodeProto, inputs: Mapping[str, np.ndarray], opset: int) -> list[np.ndarray]:
@@ -48,6 +49,8 @@ def _session(
     options = onnxruntime.SessionOptions()
     # Errors come as exceptions; onnxruntime shall not print them as well.
     options.log_severity_level = 4
+    if sum(inputs[name].size for name in names) < _SMALL:  # starting threads would take longer than the node
+        options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
     )

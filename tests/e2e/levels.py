@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
+import pytest
+from qonnx.core import onnx_exec
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
 
 from flipflow.export.finn.execute import execute
@@ -26,11 +28,23 @@ class Lowered:
     logits: np.ndarray
 
 
+class OneThread:
+    """onnxruntime to QONNX, which makes a session of every node for every image: threads take longer to start than these run."""
+
+    @staticmethod
+    def InferenceSession(model: bytes) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        return onnxruntime.InferenceSession(model, options)
+
+
 def qonnx_outputs(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
     """Float outputs of the file as QONNX itself executes it, one image at a time."""
     wrapper = ModelWrapper(model).transform(InferShapes())
     name, output = wrapper.graph.input[0].name, wrapper.graph.output[0].name
-    return np.concatenate([execute_onnx(wrapper, {name: image[None]})[output] for image in images])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_exec, "rt", OneThread)
+        return np.concatenate([onnx_exec.execute_onnx(wrapper, {name: image[None]})[output] for image in images])
 
 
 def check_levels(model: onnx.ModelProto, images: np.ndarray, folder: Path) -> Lowered:
