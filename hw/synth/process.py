@@ -13,7 +13,7 @@ from pathlib import Path
 from flipflow.errors import Exit, FlipflowError
 from flipflow.hw.process import Outcome, run_logged
 
-_WORKER = Path(__file__).with_name("worker.py")
+_WORKER = Path(__file__).parent / "worker.py"
 _END = re.compile(r"^end of script, (\d+) kB$", re.MULTILINE)
 
 
