@@ -60,6 +60,11 @@ def test_build(net: Net, request_: FoldRequest, tmp_path: Path) -> None:
     assert report.ii == max(item.cycles for item in report.layers)
     assert sorted(about["sources"]) == sorted(f"rtl/{path.name}" for path in (run / "rtl").iterdir())
     assert [item["name"] for item in about["fifos"]] == [k["name"] for k in about["pipeline"] if k["model"] == "fifo"]
+    for item in about["fifos"]:
+        assert set(item) == {"name", "depth", "high_water"}
+        assert 0 < item["high_water"] <= item["depth"]
+    for item in about["layers"]:
+        assert {"name", "op", "pe", "simd", "cycles", "lut", "bram"} <= set(item)
     ends = about["input"]["beats_per_frame"], about["output"]["beats_per_frame"]
     prediction = predict(about["pipeline"], 50, *ends)
     assert (np.diff(prediction.completion)[4:] == report.ii).all()
