@@ -1,7 +1,7 @@
 """FIFO depths of a stitched graph: as deep as the schedule needs, and no deeper.
 
-The schedule is what the graph does with room to spare: every FIFO at its rule's depth (see `flipflow.hw.stitch`) or deeper where
-that slows the pipeline down, and those before a meeting of branches as deep as a frame. Its interval is that of the slowest
+The schedule is what the graph does with room to spare: every FIFO at a rule's depth (see `roomy_depth`) or deeper where that
+slows the pipeline down, and those before a meeting of branches as deep as a frame. Its interval is that of the slowest
 kernel; its latency that of a frame where frames come at this interval. From there each FIFO shrinks to the smallest depth at
 which no frame is ever late, found by bisection with the cycle model. (More room never slows a pipeline down, so a FIFO that
 cannot shrink while others are deeper cannot once they have shrunk, either: no depth can be lowered in the end.)
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from flipflow.errors import FlipflowError
 from flipflow.hw.graph import inputs_of, kernels_of, pipeline_of
+from flipflow.hw.stitch import LEAST_DEPTH
 
 if TYPE_CHECKING:
     from flipflow.hw.kernels.base import KernelOp
     from flipflow.sim.schedule import Steady
 
-LEAST_DEPTH = 2
 _FRAMES = 24  # that are run where a state does not repeat itself
 _REGISTERED = ("steps", "mvtu", "join", "pad", "window")
 
@@ -56,7 +56,7 @@ def size_fifos(model: Any, progress: Callable[[int, int], None] | None = None) -
     sizer = _Sizer(model, tell)
     pace = max(sizer.ops, key=lambda op: op.get_exp_cycles())
     interval = pace.get_exp_cycles()
-    sizer.deepen_meetings()
+    sizer.give_room()
     found = sizer.grow(interval)
     if found.ii != interval:
         what = f"the pipeline takes {found.ii} cycles a frame, its slowest kernel {interval}."
@@ -66,6 +66,16 @@ def size_fifos(model: Any, progress: Callable[[int, int], None] | None = None) -
     sizer.make_room()
     last = sizer.steady({}, 0)
     return Timing(interval, found.latency, last.high_water)
+
+
+def roomy_depth(taker: "KernelOp | None") -> int:
+    """Beats with which a FIFO seldom holds anything up: a vector and two beats before a unit that replays its vector, else 4.
+
+    taker: the kernel behind it, None behind the last one.
+    """
+    schedule = taker.schedule() if taker is not None else {"model": "sink"}
+    replays = schedule["model"] == "mvtu" and schedule["consume"] < schedule["steps"]
+    return int(schedule["consume"]) + 2 if replays else 4
 
 
 def shallow_fifos(model: Any, wanted: Timing) -> list[str]:
@@ -86,6 +96,7 @@ class _Sizer:
         self.fifos = {op.name: op for op in self.ops if op.onnx_node.op_type == "Fifo"}
         inputs = inputs_of(model)
         self.meetings = [name for op in self.ops if len(op.in_streams()) > 1 for name in inputs[op.name]]
+        self._takers = {name: op for op in self.ops for name in inputs[op.name] if name in self.fifos}
         self.tell = tell  # how many FIFOs more have their depth
         self._last = 0
         self._rule = {name: self.depth(name) for name in self.fifos}
@@ -125,8 +136,10 @@ class _Sizer:
 
         return keeps(self.pipeline(depths), *self._ends, interval, latency)
 
-    def deepen_meetings(self) -> None:
-        """Make the FIFOs where branches meet as deep as a frame."""
+    def give_room(self) -> None:
+        """Make FIFOs as deep as their rule says, and those where branches meet as deep as a frame."""
+        rule = {name: roomy_depth(self._takers.get(name)) for name in self.fifos}
+        self.set({name: max(self.depth(name), depth) for name, depth in rule.items()})
         self.set({name: self.whole(name) for name in self.meetings})
 
     def grow(self, target: int) -> "Steady":

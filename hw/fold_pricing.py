@@ -90,19 +90,19 @@ class _Pricing:
 
     def cost(self, layer: Layer) -> Cost:
         """Of a layer's kernels, as it is folded, and of the FIFOs in front of them."""
-        from flipflow.hw.stitch import default_depth  # noqa: PLC0415
+        from flipflow.hw.stitch import LEAST_DEPTH  # noqa: PLC0415
 
         cost = Cost()
         for op in layer.kernels:
             cost += self.prices.op(op)
             for port, stream in enumerate(op.in_streams()):
                 wait = ceil(self.waits.get((op.name, port), 0.0) * stream.beats)
-                cost += self.prices.fifo(stream, default_depth(op) + wait)
+                cost += self.prices.fifo(stream, LEAST_DEPTH + wait)
         return cost
 
     def ends(self, index: int, cycles: int) -> Cost:
         """Of what joins a layer, as it is folded, to the graph's input and output."""
-        from flipflow.hw.stitch import SHALLOW_DEPTH, input_elems  # noqa: PLC0415
+        from flipflow.hw.stitch import LEAST_DEPTH, input_elems  # noqa: PLC0415
 
         cost, (first, last) = Cost(), self.at_end(index)
         if first:
@@ -110,7 +110,7 @@ class _Pricing:
             joint = self.prices.joint(kernel, port, input_elems(kernel))
             cost += joint.cost(cycles) if joint is not None else Cost()
         if last:
-            cost += self.prices.fifo(self.layers[index].kernels[-1].out_stream(), SHALLOW_DEPTH)
+            cost += self.prices.fifo(self.layers[index].kernels[-1].out_stream(), LEAST_DEPTH)
         return cost
 
     def joints(

@@ -1,7 +1,7 @@
 """From folded kernels to one accelerator: width converters and FIFOs on every edge of the graph.
 
 Between two kernels there is always a FIFO, and a width converter with its own FIFO where beats differ in size. FIFOs get
-their depths in `flipflow.hw.fifo_sizing`; here they have a rule's (see `default_depth`).
+their depths in `flipflow.hw.fifo_sizing`; here they have the least, or what the wait for another branch takes.
 """
 
 from dataclasses import replace
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 # A beat of the input is a whole pixel up to this width, as narrow streams are for their drivers' convenience.
 MAX_INPUT_BITS = 512
-SHALLOW_DEPTH = 4
+# Beats of a FIFO, but for those that wait for another branch.
+LEAST_DEPTH = 2
 
 
 def stitch(model: Any) -> Any:
-    """The folded kernel graph with converters and FIFOs between the kernels, FIFOs at their default depths."""
+    """The folded kernel graph with converters and FIFOs between the kernels, FIFOs as deep as they are likely to be."""
     ops = kernels_of(model)
     inputs, waits = inputs_of(model), waits_of(model)
     interval = max(*(op.get_exp_cycles() for op in ops), meta_of(model).get("pace", 0))
@@ -47,7 +48,7 @@ def stitch(model: Any) -> Any:
             ends.append(names[-1])
         nodes.append(replace(node_of(model, op), inputs=tuple(ends)))
         elems |= {port_name(op.name, port): stream.elems for port, stream in enumerate(op.out_streams())}
-    nodes.append(fifo("out_fifo", ops[-1].out_stream(), SHALLOW_DEPTH))
+    nodes.append(fifo("out_fifo", ops[-1].out_stream(), LEAST_DEPTH))
     return assemble(nodes, meta_of(model))
 
 
@@ -69,14 +70,14 @@ def adapters(op: "KernelOp", stream: "Stream", interval: int, port: int = 0, wai
     """
     wanted = op.in_streams()[port]
     prefix = op.name if len(op.in_streams()) == 1 else f"{op.name}_in{port}"
-    last = fifo(f"{prefix}_fifo", wanted, default_depth(op) + ceil(wait * wanted.beats))
+    last = fifo(f"{prefix}_fifo", wanted, LEAST_DEPTH + ceil(wait * wanted.beats))
     if stream.elems == wanted.elems:
         return [last]
     sizes = _converter_sizes(stream, wanted, interval)
     chain = []
     for index, (into, out) in enumerate(pairwise(sizes)):
         name = f"{prefix}_width{index if len(sizes) > 2 else ''}"
-        chain.append(fifo(f"{name}_fifo", replace(stream, elems=into), SHALLOW_DEPTH))
+        chain.append(fifo(f"{name}_fifo", replace(stream, elems=into), LEAST_DEPTH))
         values: Attributes = {"Shape": list(wanted.shape), "InElems": into, "OutElems": out, "dataType": wanted.dtype}
         chain.append(KernelNode("WidthConverter", name, values))
     return [*chain, last]
@@ -93,15 +94,6 @@ def _converter_sizes(stream: "Stream", wanted: "Stream", interval: int) -> list[
     if wanted.beats * wanted.elems * cycles <= interval * elements:
         return [stream.elems, wanted.elems]
     return [stream.elems, lcm(stream.elems, wanted.elems), wanted.elems]
-
-
-def default_depth(op: "KernelOp") -> int:
-    """Beats of the FIFO in front of a kernel: a whole vector and two beats before a unit that replays its vector, else
-    4.
-    """
-    schedule = op.schedule()
-    replays = schedule["model"] == "mvtu" and schedule["consume"] < schedule["steps"]
-    return int(schedule["consume"]) + 2 if replays else SHALLOW_DEPTH
 
 
 def fifo(name: str, stream: "Stream", depth: int) -> KernelNode:

@@ -8,10 +8,10 @@ import pytest
 
 from flipflow.errors import FlipflowError
 from flipflow.hw.build import execute_folded
-from flipflow.hw.fifo_sizing import LEAST_DEPTH, Timing, shallow_fifos, size_fifos
+from flipflow.hw.fifo_sizing import Timing, shallow_fifos, size_fifos
 from flipflow.hw.folding import FoldRequest, fold
 from flipflow.hw.graph import kernels_of, pipeline_of
-from flipflow.hw.stitch import SHALLOW_DEPTH, stitch
+from flipflow.hw.stitch import LEAST_DEPTH, stitch
 from flipflow.sim.cycle_model import predict
 from tests.residual_graphs import residual_graph
 
@@ -62,7 +62,7 @@ def test_no_depth_can_be_lowered(network: str) -> None:
     lowered = 0
     for name, depth in depths(model).items():
         meets = name.startswith("add") and "width" not in name
-        if depth <= (LEAST_DEPTH if meets else SHALLOW_DEPTH):
+        if depth <= LEAST_DEPTH:
             continue
         fifos[name].set_nodeattr("Depth", depth - 1)
         assert name in shallow_fifos(model, timing), name

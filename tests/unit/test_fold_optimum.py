@@ -203,8 +203,8 @@ def test_what_goes_around_a_convolution_waits_for_it() -> None:
     model = residual_kernels()
     assert waits_of(model) == {("add0", 0): 0.0, ("add0", 1): pytest.approx((8 + 1) / 36)}
     depths = {op.name: op.integer("Depth") for op in kernels_of(stitch(model)) if op.onnx_node.op_type == "Fifo"}
-    assert depths["add0_in1_fifo"] == 4 + 9 * 4  # words of one channel
-    assert depths["add0_in0_fifo"] == 4
+    assert depths["add0_in1_fifo"] == 2 + 9 * 4  # words of one channel
+    assert depths["add0_in0_fifo"] == 2
     timing = size_fifos(graph := stitch(model))
     exact = {op.name: op.integer("Depth") for op in kernels_of(graph) if op.onnx_node.op_type == "Fifo"}
     assert timing.ii == 36 * 36 * 4  # conv1, unfolded
