@@ -9,6 +9,13 @@ import pytest
 
 from flipflow.cli import main
 
+# `flipflow` in a process of its own that Ctrl-C ends, even where the tests' own process was started with SIGINT ignored.
+INTERRUPTIBLE = (
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from flipflow.cli import main; main()",
+)
+
 
 def flipflow(*words: str, cwd: Path, check: int = 0) -> tuple[str, str]:
     """stdout and stderr of a command whose exit code must be `check`, as run in the folder `cwd`."""

@@ -14,7 +14,7 @@ from flipflow.cpu import available_isas, compile_plan
 from flipflow.cpu.bench.options import BenchOptions
 from flipflow.errors import FlipflowError
 from flipflow.export.integer.net import IntegerNet
-from tests.command import flipflow
+from tests.command import INTERRUPTIBLE, flipflow
 
 BEST = available_isas()[0]
 CNN = 'network = "cnn"\nlayers = [{channels = 8, pool = 2}]'
@@ -115,11 +115,7 @@ def test_a_residual_run_that_was_not_built(tmp_path: Path) -> None:
 
 
 def test_interrupted_while_timing(chain: Path) -> None:
-    # A test in the background of a shell would hand down that Ctrl-C is ignored.
-    start = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from flipflow.cli import main; main()"
-    )
-    command = [sys.executable, "-c", start, "bench", "net", "--isa", BEST, "--rounds", "1000000"]
+    command = [*INTERRUPTIBLE, "bench", "net", "--isa", BEST, "--rounds", "1000000"]
     process = subprocess.Popen(
         command, cwd=chain, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -15,7 +15,7 @@ import torch
 
 from flipflow.run.runner import STAGING
 from flipflow.train.loop import load_model
-from tests.command import flipflow
+from tests.command import INTERRUPTIBLE, flipflow
 
 SMALL = """
 [model]
@@ -116,7 +116,7 @@ def test_kill_at_any_time_ends_in_the_same_bits(finished: tuple[Path, dict[str, 
     """Stopped within each stage, by SIGKILL and by Ctrl-C; the run then finishes with the results of the undisturbed one."""
     folder, _ = finished
     (tmp_path / "small.toml").write_text(SMALL)
-    command = [sys.executable, "-m", "flipflow", "run", "small.toml"]
+    command = [*INTERRUPTIBLE, "run", "small.toml"]
     for reached, how in (
         ("checkpoint.pt", signal.SIGKILL),  # after the first epoch
         (f"{STAGING}/export/integer.json", signal.SIGINT),
