@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from flipflow.run.runner import STAGING
 from flipflow.train.loop import load_model
 from tests.command import INTERRUPTIBLE, flipflow
 
@@ -117,18 +116,22 @@ def test_kill_at_any_time_ends_in_the_same_bits(finished: tuple[Path, dict[str, 
     folder, _ = finished
     (tmp_path / "small.toml").write_text(SMALL)
     command = [*INTERRUPTIBLE, "run", "small.toml"]
-    for reached, how in (
-        ("checkpoint.pt", signal.SIGKILL),  # after the first epoch
-        (f"{STAGING}/export/integer.json", signal.SIGINT),
-        (f"{STAGING}/build/rtl", signal.SIGKILL),
-        (f"{STAGING}/verify", signal.SIGKILL),
+    for reached, seconds, how in (
+        ("train: started", 0.0, signal.SIGKILL),
+        ("export: started", 0.0, signal.SIGINT),
+        ("build: started", 0.3, signal.SIGKILL),
+        ("verify rtl: started", 0.0, signal.SIGKILL),
     ):
         process = subprocess.Popen(
             command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
-        while not (tmp_path / "runs/small" / reached).exists():
-            assert process.poll() is None, f"ended before {reached} was there"
+        assert process.stderr is not None
+        while not (line := process.stderr.readline()).startswith(reached):
+            assert line, f"ended before {reached!r} was said"
+        while not (tmp_path / "runs/small/checkpoint.pt").exists():  # of the first epoch
+            assert process.poll() is None
             time.sleep(0.01)
+        time.sleep(seconds)
         os.killpg(process.pid, how)
         _, err = process.communicate(timeout=60)
         assert process.returncode == (130 if how is signal.SIGINT else -how)
