@@ -109,9 +109,7 @@ def plot(
 
 @app.command()
 def export(
-    source: Annotated[
-        Path, typer.Argument(help="Run directory with a checkpoint, a shipped example, or a QONNX file.")
-    ],
+    source: Annotated[Path, typer.Argument(help="Run with a checkpoint, shipped example, or QONNX file.")],
     out: Annotated[Path | None, typer.Option(help="Run directory for the last two; runs/<name> by default.")] = None,
     set_: SetOption = None,
     as_json: JsonOption = False,
